@@ -1,0 +1,1 @@
+"""Facts and texts that ship with the package."""

@@ -1,0 +1,1 @@
+"""Raw exports in, intents out: readers, signatures, decoding. Knows no model and no dataset."""

@@ -1,0 +1,1 @@
+"""One command a file: parse, compose config, call one service, show, exit."""

@@ -1,0 +1,96 @@
+"""``ethtune train``: QLoRA on a prepared dataset, shown live, left in a run folder."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ethtune.cli.options import Assignments, ConfigFile, JsonFlag, Profile, command_line, overrides
+
+
+def train(
+    config: ConfigFile = None,
+    profile: Profile = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Folder that ethtune prepare wrote.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="The run's folder; default runs/<time>.")
+    ] = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option("--base-model", "--model", help="Hub id, folder, .gguf, or smollm2-135m."),
+    ] = None,
+    num_epochs: Annotated[
+        float | None, typer.Option("--num-epochs", help="Passes over the training rows.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Packed sequences in a micro batch.")
+    ] = None,
+    gradient_accumulation: Annotated[
+        int | None,
+        typer.Option(
+            "--gradient-accumulation-steps", "--gradient-accumulation", help="Micro batches a step."
+        ),
+    ] = None,
+    resume_from_checkpoint: Annotated[
+        Path | None,
+        typer.Option("--resume-from-checkpoint", help="Continue that checkpoint's run instead."),
+    ] = None,
+    assignments: Assignments = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train an adapter: defaults < --profile < --config < flags and --set."""
+    chosen = overrides(
+        assignments,
+        {
+            "--dataset": ("data.dataset", dataset),
+            "--output": ("training.output_dir", output),
+            "--base-model": ("model.base_model", base_model),
+            "--num-epochs": ("training.num_train_epochs", num_epochs),
+            "--learning-rate": ("training.learning_rate", learning_rate),
+            "--batch-size": ("training.per_device_train_batch_size", batch_size),
+            "--gradient-accumulation-steps": (
+                "training.gradient_accumulation_steps",
+                gradient_accumulation,
+            ),
+        },
+    )
+    from ethtune.core.compose import compose
+
+    composed = compose(config_file=config, profile=profile, overrides=chosen)
+    if resume_from_checkpoint is not None:
+        _resume(resume_from_checkpoint, composed, as_json=as_json)
+        return
+    if composed.config.training.output_dir is None:
+        chosen["training.output_dir"] = (f"runs/{datetime.now():%Y%m%d-%H%M%S}", "the time")
+        composed = compose(config_file=config, profile=profile, overrides=chosen)
+    from ethtune.services import training
+    from ethtune.ui.live import live_view
+    from ethtune.ui.training import show_training
+
+    run = Path(str(composed.config.training.output_dir))
+    with live_view(run) as events:
+        report = training.train(composed, command=command_line(), events=events)
+    show_training(report, as_json=as_json)
+
+
+def _resume(checkpoint: Path, composed: Any, *, as_json: bool) -> None:
+    """The guide's way to continue: every setting that was given must be the run's own."""
+    from ethtune.cli.resume import continue_run
+
+    given = {
+        key: (_value(composed.config, key), origin)
+        for key, origin in composed.origins.items()
+        if origin != "default" and key not in ("training.output_dir", "data.dataset")
+    }
+    continue_run(checkpoint.parent, given, checkpoint=checkpoint, as_json=as_json)
+
+
+def _value(config: Any, dotted: str) -> Any:
+    section, _, key = dotted.partition(".")
+    return getattr(getattr(config, section), key)

@@ -1,0 +1,1 @@
+"""Records, config, events and errors that every other package speaks; knows none of them."""

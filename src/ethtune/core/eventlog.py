@@ -1,0 +1,135 @@
+"""events.jsonl: one writer appends whole lines, any number of readers follow.
+
+A line is ``{"v":1,"seq":7,"time":1700000000.1,"kind":"step",...}``. Each is one ``write`` on an
+O_APPEND descriptor, so a reader sees whole lines or a torn last one, which it keeps for its next
+poll. The writer never raises: a full disk must not end a training.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ethtune.core.events import (
+    CheckpointSaved,
+    Event,
+    Message,
+    Progress,
+    RunEnded,
+    RunStarted,
+    event_fields,
+    event_from_fields,
+)
+
+VERSION = 1
+_DURABLE = (RunStarted, CheckpointSaved, Message, RunEnded)
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event with its place in the log; ``time`` in seconds since 1970."""
+
+    seq: int
+    time: float
+    event: Event
+
+
+class EventWriter:
+    """Appends events; continues the numbering of an existing log and cuts a torn last line."""
+
+    def __init__(self, path: Path) -> None:
+        self._seq = _repair(path)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._is_torn = False
+        self.lost = 0  # events that a failing disk refused
+
+    def emit(self, event: Event) -> None:
+        """Write one event. Progress is for live views only and is not kept."""
+        if isinstance(event, Progress):
+            return
+        self._seq += 1
+        envelope = {"v": VERSION, "seq": self._seq, "time": round(time.time(), 3)}
+        row = envelope | {"kind": event.kind} | event_fields(event)
+        line = json.dumps(row, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+        if self._is_torn:  # a full disk took half of the line before
+            line = "\n" + line
+        # file names may hold lone surrogates; their backslash form is what JSON writes too
+        content = line.encode(errors="backslashreplace")
+        try:
+            written = os.write(self._descriptor, content)
+            self._is_torn = written < len(content)
+            self.lost += self._is_torn
+            if isinstance(event, _DURABLE):
+                os.fsync(self._descriptor)
+        except OSError:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Further events are lost."""
+        os.close(self._descriptor)
+        self._descriptor = -1  # the number may soon be another file's
+
+
+class EventReader:
+    """Follows a log from its beginning; ``poll`` returns what is new."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0  # behind the last whole line: a torn one may yet be cut and rewritten
+        self._inode: int | None = None
+        self.restarts = 0  # how often another or a shrunk file began anew: forget what it said
+        self.skipped = 0  # lines that were no events of a known version
+
+    def poll(self) -> Iterator[LoggedEvent]:
+        """New events since the last poll. A missing file has none; a shrunk one starts over."""
+        try:
+            handle = self._path.open("rb")
+        except OSError:
+            return
+        with handle:
+            status = os.fstat(handle.fileno())
+            if status.st_ino != self._inode or status.st_size < self._offset:
+                self._offset, self._inode = 0, status.st_ino
+                self.restarts += 1
+            handle.seek(self._offset)
+            tail = b""
+            while chunk := handle.read(_READ_BYTES):
+                *lines, tail = (tail + chunk).split(b"\n")
+                for line in lines:
+                    self._offset += len(line) + 1
+                    logged = _parse(line)
+                    if logged is not None:
+                        yield logged
+                    else:
+                        self.skipped += 1
+
+
+def _parse(line: bytes) -> LoggedEvent | None:
+    try:
+        row = json.loads(line)
+        event = event_from_fields(row.pop("kind"), row)
+        return LoggedEvent(int(row["seq"]), float(row["time"]), event) if event else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _repair(path: Path) -> int:
+    """Cut a torn last line; return the last sequence number, 0 for a new log."""
+    try:
+        with path.open("r+b") as handle:
+            content = handle.read()
+            whole = content.rfind(b"\n") + 1
+            if whole != len(content):
+                handle.truncate(whole)
+    except FileNotFoundError:
+        return 0
+    for line in reversed(content[:whole].splitlines()):
+        logged = _parse(line)
+        if logged is not None:
+            return logged.seq
+    return 0

@@ -1,0 +1,251 @@
+"""Events in, the state of a run out: a pure fold that train's own view and monitor share.
+
+Derived figures (tokens per second, time left, smoothed loss) are computed here from what was
+logged, never logged themselves. The state stays small however long the run: of its steps it keeps
+the latest few and an evenly thinned history.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ethtune.core.eventlog import LoggedEvent
+from ethtune.core.events import (
+    CheckpointSaved,
+    Ending,
+    Evaluated,
+    Event,
+    Message,
+    ModelLoaded,
+    PhaseStarted,
+    Progress,
+    RunEnded,
+    RunStarted,
+    StepLogged,
+    TrainingPlanned,
+)
+from ethtune.core.history import History
+
+_RECENT_STEPS = 50  # window of the median step time
+_SETTLED_STEPS = 3  # before that, warming up would make a wild guess of the time left
+_SMOOTHING = 0.95  # weight of the past in the smoothed loss, for each step
+_MESSAGES_KEPT = 6
+_STALL_SECONDS = 60.0  # no run is called stalled before
+_STALL_STEPS = 10
+_STALL_LOGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything a screen shows of a run. Times in seconds, sizes in bytes."""
+
+    started: RunStarted | None = None
+    started_time: float | None = None
+    phase: str = "starting"
+    phase_total: int | None = None
+    progress: Progress | None = None
+    loaded: ModelLoaded | None = None
+    plan: TrainingPlanned | None = None
+    history: History = field(default_factory=History)
+    recent: tuple[StepLogged, ...] = ()  # of the process that runs now
+    evaluations: tuple[Evaluated, ...] = ()
+    checkpoints: tuple[CheckpointSaved, ...] = ()
+    messages: tuple[Message, ...] = ()
+    ended: RunEnded | None = None
+    last_time: float | None = None
+    smoothed_loss: float | None = None
+    peak_bytes: int | None = None  # reserved on a GPU, of the process on a CPU
+
+    @property
+    def steps(self) -> tuple[StepLogged, ...]:
+        """The run so far, thinned evenly; the last one is always among them."""
+        return self.history.kept
+
+    @property
+    def step(self) -> int:
+        """The last step heard of."""
+        if self.ended:
+            return self.ended.step
+        if self.recent:
+            return self.recent[-1].step
+        return self.started.first_step if self.started else 0
+
+    @property
+    def ending(self) -> Ending | None:
+        """None while the run lives or was killed without a word."""
+        return self.ended.ending if self.ended else None
+
+    @property
+    def best_evaluation(self) -> Evaluated | None:
+        """The one with the lowest loss; the earliest of equals."""
+        numbers = [e for e in self.evaluations if math.isfinite(e.eval_loss)]
+        return min(numbers, key=lambda e: e.eval_loss, default=None)
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Median wall time of a recent step."""
+        paces = [s.seconds / max(s.num_steps, 1) for s in self.recent]
+        return statistics.median(paces) if paces else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Over the recent steps."""
+        seconds = sum(s.seconds for s in self.recent)
+        return sum(s.num_tokens for s in self.recent) / seconds if seconds else None
+
+    @property
+    def data_wait_share(self) -> float | None:
+        """Part of the recent step time that waited for batches."""
+        seconds = sum(s.seconds for s in self.recent)
+        return sum(s.data_wait_seconds for s in self.recent) / seconds if seconds else None
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """Steps left at the recent pace, plus the evaluations and saves it has had so far."""
+        if self.ended or not self.plan or not self.started or self.step_seconds is None:
+            return None
+        first = self.started.first_step
+        num_steps = self.step - first
+        if num_steps < min(_SETTLED_STEPS, self.plan.total_steps - first):
+            return None
+        other = sum(e.seconds for e in self.evaluations if e.step > first)
+        other += sum(c.seconds for c in self.checkpoints if c.step > first)
+        left = max(self.plan.total_steps - self.step, 0)
+        return left * (self.step_seconds + other / max(num_steps, 1))
+
+    @property
+    def stall_seconds(self) -> float | None:
+        """Silence after which training is stalled; None where nothing says how long is normal."""
+        if self.phase != "training" or self.step_seconds is None:
+            return None
+        between_logs = statistics.median(s.seconds for s in self.recent)
+        return max(_STALL_SECONDS, _STALL_STEPS * self.step_seconds, _STALL_LOGS * between_logs)
+
+
+def fold(state: RunState, logged: LoggedEvent) -> RunState:
+    """The state after one more event."""
+    change = _CHANGES.get(type(logged.event), _unchanged)
+    return replace(state, last_time=logged.time, **change(state, logged.event, logged.time))
+
+
+def fold_all(events: Iterable[LoggedEvent], state: RunState | None = None) -> RunState:
+    """Fold a whole log, or what is new of it."""
+    state = state or RunState()
+    for logged in events:
+        state = fold(state, logged)
+    return state
+
+
+_Changes = dict[str, Any]
+
+
+def _unchanged(_state: RunState, _event: Event, _time: float) -> _Changes:
+    return {}
+
+
+def _restarted(state: RunState, event: RunStarted, time: float) -> _Changes:
+    """A resumed run forgets what came after the checkpoint it goes on from."""
+    first = event.first_step
+    history = state.history.until(first)
+    return {
+        "started": event,
+        "started_time": time,
+        "phase": "starting",
+        "phase_total": None,
+        "progress": None,
+        "ended": None,
+        "history": history,
+        "recent": (),
+        "smoothed_loss": functools.reduce(_smoothed, history.kept, None),
+        "evaluations": tuple(e for e in state.evaluations if e.step <= first),
+        "checkpoints": tuple(c for c in state.checkpoints if c.step <= first),
+    }
+
+
+def _phase_started(_state: RunState, event: PhaseStarted, _time: float) -> _Changes:
+    return {"phase": event.phase, "phase_total": event.total, "progress": None}
+
+
+def _progressed(_state: RunState, event: Progress, _time: float) -> _Changes:
+    return {"progress": event}
+
+
+def _model_loaded(_state: RunState, event: ModelLoaded, _time: float) -> _Changes:
+    return {"loaded": event}
+
+
+def _planned(_state: RunState, event: TrainingPlanned, _time: float) -> _Changes:
+    return {"plan": event}
+
+
+def _stepped(state: RunState, event: StepLogged, _time: float) -> _Changes:
+    return {
+        "history": state.history.then(event),
+        "recent": (*state.recent[1 - _RECENT_STEPS :], event),
+        "smoothed_loss": _smoothed(state.smoothed_loss, event),
+        "peak_bytes": _larger(state.peak_bytes, event.reserved_bytes or event.process_bytes),
+        "phase": "training",
+        "phase_total": None,
+        "progress": None,
+    }
+
+
+def _evaluated(state: RunState, event: Evaluated, _time: float) -> _Changes:
+    return {"evaluations": (*state.evaluations, event)} | _after(state, "evaluating")
+
+
+def _checkpoint_saved(state: RunState, event: CheckpointSaved, _time: float) -> _Changes:
+    return {"checkpoints": (*state.checkpoints, event)} | _after(state, "saving")
+
+
+def _said(state: RunState, event: Message, _time: float) -> _Changes:
+    return {"messages": (*state.messages[1 - _MESSAGES_KEPT :], event)}
+
+
+def _ended(state: RunState, event: RunEnded, _time: float) -> _Changes:
+    peak = event.peak_reserved_bytes or event.peak_process_bytes
+    return {
+        "ended": event,
+        "phase": event.ending,
+        "phase_total": None,
+        "progress": None,
+        "peak_bytes": _larger(state.peak_bytes, peak),
+    }
+
+
+_CHANGES: dict[type[Event], Callable[[RunState, Any, float], _Changes]] = {
+    RunStarted: _restarted,
+    PhaseStarted: _phase_started,
+    Progress: _progressed,
+    ModelLoaded: _model_loaded,
+    TrainingPlanned: _planned,
+    StepLogged: _stepped,
+    Evaluated: _evaluated,
+    CheckpointSaved: _checkpoint_saved,
+    Message: _said,
+    RunEnded: _ended,
+}
+
+
+def _after(state: RunState, phase: str) -> _Changes:
+    """An evaluation or a save that is over gives way to training."""
+    if state.phase != phase:
+        return {}
+    return {"phase": "training", "phase_total": None, "progress": None}
+
+
+def _smoothed(past: float | None, event: StepLogged) -> float | None:
+    """Exponential mean; a loss that is no number leaves it as it was."""
+    if not math.isfinite(event.loss):
+        return past
+    weight = 0.0 if past is None else _SMOOTHING**event.num_steps
+    return weight * (past or 0.0) + (1 - weight) * event.loss
+
+
+def _larger(a: int | None, b: int | None) -> int | None:
+    return max((x for x in (a, b) if x is not None), default=None)

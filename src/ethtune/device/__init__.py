@@ -1,0 +1,1 @@
+"""This machine: GPUs, host, child processes, and what a run costs on it. No torch in-process."""

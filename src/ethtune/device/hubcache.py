@@ -1,0 +1,64 @@
+"""What the Hugging Face cache already holds: environment and model name in, folders out, no net."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+_TRUE = frozenset({"1", "on", "yes", "true"})
+
+
+def hub_home() -> Path:
+    """Folder of cache and token, as huggingface_hub chooses it."""
+    base = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("HF_HOME", f"{base}/huggingface")).expanduser()
+
+
+def hub_cache(cache_dir: str | None = None) -> Path:
+    """Folder of downloaded repositories."""
+    given = cache_dir or os.environ.get("HF_HUB_CACHE")
+    return Path(given).expanduser() if given else hub_home() / "hub"
+
+
+def has_token() -> bool:
+    """Whether a login exists; its value is never read out."""
+    if any(os.environ.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")):
+        return True
+    path = os.environ.get("HF_TOKEN_PATH")
+    file = Path(path).expanduser() if path else hub_home() / "token"
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def offline_flags() -> tuple[str, ...]:
+    """Names of the variables that forbid the libraries to use the network."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+    return tuple(name for name in names if os.environ.get(name, "").casefold() in _TRUE)
+
+
+def cached_snapshot(hub_id: str, cache_dir: str | None = None) -> Path | None:
+    """A downloaded revision with all its weights, the newest first; None without one."""
+    folder = hub_cache(cache_dir) / f"models--{hub_id.replace('/', '--')}" / "snapshots"
+    if not folder.is_dir():
+        return None
+    for snapshot in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
+        if is_complete_model(snapshot):
+            return snapshot
+    return None
+
+
+def is_complete_model(folder: Path) -> bool:
+    """Whether ``folder`` holds a config and every weight file its index names."""
+    if not (folder / "config.json").is_file():
+        return False
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return (folder / "model.safetensors").is_file()
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+    return bool(names) and all((folder / name).is_file() for name in names)

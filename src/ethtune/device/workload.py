@@ -1,0 +1,105 @@
+"""What of a config decides memory and time: config and precision in, a flat record out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ethtune.core.config import Config
+from ethtune.core.errors import ConfigError
+from ethtune.device.shapes import ModelShape
+
+LossKind = Literal["plain", "chunked_fp32_head", "labelled_chunks"]
+Upcast = Literal["none", "norms", "all"]
+HeldLogits = Literal["no", "loss", "step"]
+Optimizer = Literal["adamw_32bit", "adamw_8bit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One training step. Bytes are those of one number.
+
+    ``upcast``: what a k-bit preparation cast to 32 bit; with 32-bit norms the whole stream between
+    the layers becomes 32 bit. ``held_logits``: a copy in compute precision lives through the loss
+    (old transformers shifted one) or the whole step (the caller keeps the model's output).
+    ``labelled_fraction``: share of positions that carry a label.
+    """
+
+    target_modules: tuple[str, ...]
+    rank: int
+    micro_batch: int
+    seq_length: int
+    is_quantized: bool = True
+    double_quant: bool = True
+    checkpointing: bool = True
+    dropout: bool = False
+    attention: Literal["sdpa", "flash", "eager"] = "sdpa"
+    loss: LossKind = "labelled_chunks"
+    labelled_fraction: float = 1.0
+    upcast: Upcast = "none"
+    held_logits: HeldLogits = "no"
+    optimizer: Optimizer = "adamw_32bit"
+    is_paged: bool = False
+    weight_bytes: int = 2
+    compute_bytes: int = 2
+    adapter_bytes: int = 2
+    state_bytes: int = 4
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in a micro batch."""
+        return self.micro_batch * self.seq_length
+
+    @property
+    def stream_bytes(self) -> int:
+        """Bytes of a number in the residual stream."""
+        return self.compute_bytes if self.upcast == "none" else 4
+
+    def replace(self, **changes: Any) -> Workload:
+        """A copy with other values."""
+        return dataclasses.replace(self, **changes)
+
+
+def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu: bool) -> Workload:
+    """The step that ``config`` describes on such a device. Raises ConfigError.
+
+    Adapters are 16 bit beside bfloat16 on a GPU, else 32 bit: a float16 gradient scaler refuses
+    16-bit weights, and on a CPU 32 bit is faster.
+    """
+    half = has_bfloat16 and config.optimization.fp16 is not True
+    attention = {"eager": "eager", "flash_attention_2": "flash"}
+    optim = config.optimization.optim
+    return Workload(
+        target_modules=target_modules(config.lora.target_modules, shape),
+        rank=config.lora.r,
+        micro_batch=config.training.per_device_train_batch_size,
+        seq_length=config.data.max_seq_length,
+        is_quantized=config.quantization.load_in_4bit,
+        double_quant=config.quantization.bnb_4bit_use_double_quant,
+        checkpointing=config.optimization.gradient_checkpointing,
+        dropout=config.lora.dropout > 0,
+        attention=attention.get(config.model.attn_implementation, "sdpa"),  # type: ignore[arg-type]
+        optimizer="adamw_8bit" if "8bit" in optim else "adamw_32bit",
+        is_paged=optim.startswith("paged") and on_gpu,
+        weight_bytes=2 if on_gpu or has_bfloat16 else 4,
+        compute_bytes=2 if on_gpu or has_bfloat16 else 4,
+        adapter_bytes=2 if on_gpu and half else 4,
+        # torch keeps its states in the weights' precision, bitsandbytes in 32 bit
+        state_bytes=2 if on_gpu and half and optim.startswith("adamw_torch") else 4,
+    )
+
+
+def target_modules(wanted: str | Iterable[str], shape: ModelShape) -> tuple[str, ...]:
+    """Names of the adapted layers of ``shape``. Raises ConfigError for a name it does not have."""
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if names == ["all-linear"]:
+        return tuple(shape.linears)
+    unknown = [name for name in names if name not in shape.linears]
+    if unknown:
+        raise ConfigError(
+            f"lora.target_modules: {shape.family} has no layer {', '.join(unknown)}",
+            hint=f"its layers are {', '.join(shape.linears)}; or all-linear",
+        )
+    return tuple(name for name in shape.linears if name in names)

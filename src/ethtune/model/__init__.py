@@ -1,0 +1,26 @@
+"""The only importer of torch, transformers, peft, bitsandbytes and trl.
+
+Importing any module of this package first makes those libraries quiet: no telemetry, no progress
+bars of their own, no advice on optional packages. Nothing else may print while a screen is live.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("BITSANDBYTES_NOWELCOME", "1")
+# OpenMP threads that spin for milliseconds at each barrier make a training 10 to 20 times slower as
+# soon as another program wants a core; a short spin costs nothing on an idle machine
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+# fewer gaps between blocks where rows differ in length; must be set before CUDA starts
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+# a user's environment must not switch off the guard that torch.load has against pickles
+os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
+
+for _name in ("bitsandbytes", "transformers", "trl", "peft", "accelerate", "torch.distributed"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", module=r"(torch|transformers|trl|peft|bitsandbytes|accelerate)\b")

@@ -1,0 +1,52 @@
+"""Packs of token rows in, one flat sequence a micro batch out: nothing is ever padded.
+
+    input_ids     p p p c c │ p p c c c c │ p c      p prompt, c completion
+    position_ids  0 1 2 3 4 │ 0 1 2 3 4 5 │ 0 1      restart at each row: rows do not see each other
+    labels        . . . c c │ . . c c c c │ . c      . is -100: no loss
+
+transformers reads the restarts as document borders when no attention mask is given; a mask, even
+of ones, would let the rows see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+from ethtune.core.tokens import TokenRow
+
+IGNORED = -100
+
+
+def to_dataset(packs: Iterable[Sequence[TokenRow]]) -> Dataset:
+    """One dataset row a pack, in the given order."""
+    return Dataset.from_list([_features(pack) for pack in packs])
+
+
+def collate(features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Lay the packs of a micro batch end to end.
+
+    Returns:
+        input_ids, labels, position_ids: each int64 of shape (1, T), T the sum of all lengths.
+    """
+    lengths = [length for item in features for length in item["seq_lengths"]]
+    return {
+        "input_ids": torch.tensor([[token for item in features for token in item["input_ids"]]]),
+        "labels": torch.tensor([[token for item in features for token in item["labels"]]]),
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+    }
+
+
+def _features(pack: Sequence[TokenRow]) -> dict[str, Any]:
+    labels: list[int] = []
+    for row in pack:
+        labels += [IGNORED] * row.prompt_length + list(row.input_ids[row.prompt_length :])
+    return {
+        "input_ids": [token for row in pack for token in row.input_ids],
+        "labels": labels,
+        "seq_lengths": [len(row.input_ids) for row in pack],
+        "ids": [row.id for row in pack],
+    }

@@ -1,0 +1,53 @@
+"""Cross-entropy where something is learned, and nowhere else.
+
+The head is applied at labelled positions only, so logits are (N, V) for the N labels of a micro
+batch and never (B, S, V); they become float32 a chunk at a time, recomputed backward, so the
+float32 copy is (chunk, V).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from ethtune.model.batches import IGNORED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_CHUNK_POSITIONS = 1024
+
+
+def labelled_loss(
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Summed negative log-likelihood, number of right top-1 tokens, number of labels.
+
+    Args:
+        model: a causal language model, adapted or not.
+        inputs: input_ids, labels, position_ids, each (1, T) as ``batches.collate`` makes them.
+    """
+    labels = inputs["labels"][0]  # (T,)
+    positions = (labels[1:] != IGNORED).nonzero()[:, 0]  # (N,), of the token before each label
+    logits = model(
+        input_ids=inputs["input_ids"],
+        position_ids=inputs["position_ids"],
+        logits_to_keep=positions,
+        use_cache=False,
+    ).logits[0]  # (N, V)
+    targets = labels[1:][positions]  # (N,)
+    loss = logits.new_zeros((), dtype=torch.float32)
+    correct = torch.zeros((), dtype=torch.long, device=logits.device)
+    for chunk, wanted in zip(
+        torch.split(logits, _CHUNK_POSITIONS), torch.split(targets, _CHUNK_POSITIONS), strict=True
+    ):
+        loss = loss + checkpoint(_summed, chunk, wanted, use_reentrant=False)
+        correct += (chunk.detach().argmax(-1) == wanted).sum()
+    return loss, correct, int(positions.numel())
+
+
+def _summed(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return functional.cross_entropy(logits.float(), targets, reduction="sum")

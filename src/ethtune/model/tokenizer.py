@@ -1,0 +1,132 @@
+"""Prompts and completions as token ids, through the base model's own chat template.
+
+    <|im_start|>user⏎ instruction ⏎ input <|im_end|>⏎ <|im_start|>assistant⏎│completion <|im_end|>
+    └───────────────────────── prompt, not learned ─────────────────────────┴─ learned, with end ─┘
+
+Prompt and completion are tokenised apart, so the border is always a token border, in training as
+in generation. The end is the id that generation stops on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateError
+
+from ethtune.core.errors import ConfigError, MachineError
+from ethtune.model.basemodels import BaseModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_FALLBACK_PROMPT = "### Instruction:\n{prompt}\n\n### Response:\n"
+
+
+class PromptTokenizer:
+    """Text to ids for one base model.
+
+    ``template`` is "chat" where the model has a chat template, "plain" otherwise.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ConfigError("the base model's tokenizer has no end token: it could never stop")
+        self.tokenizer = tokenizer
+        self.template = "chat" if tokenizer.chat_template else "plain"
+        self._opening = self._without_persona()
+        self.end_id = self._end_id()
+
+    def prompt_text(self, prompt: str) -> str:
+        """The whole text before the completion."""
+        if self.template == "plain":
+            return _FALLBACK_PROMPT.format(prompt=prompt)
+        return self._render([*self._opening, {"role": "user", "content": prompt}])
+
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Ids up to where the completion begins. A template writes its own begin token."""
+        ids = self._ids(self.prompt_text(prompt))
+        begin = self.tokenizer.bos_token_id
+        adds_begin = getattr(self.tokenizer, "add_bos_token", False)
+        if self.template == "plain" and adds_begin and begin is not None:
+            ids = [begin, *ids]
+        return ids
+
+    def encode_completion(self, completion: str) -> list[int]:
+        """Ids of the completion and the end token."""
+        return [*self._ids(completion), self.end_id]
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of a completion, its special tokens left out."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def _render(self, turns: list[dict[str, str]], *, is_question: bool = True) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=is_question
+            )
+        )
+
+    def _without_persona(self) -> list[dict[str, str]]:
+        """An empty system turn where the template would else put in words of its own.
+
+        "You are a helpful assistant named …" is no part of the task and costs its tokens in every
+        row. Templates without a system role refuse the turn or render it longer.
+        """
+        if self.template == "plain":
+            return []
+        question = {"role": "user", "content": "q"}
+        silent = [{"role": "system", "content": ""}]
+        try:
+            is_shorter = len(self._render([*silent, question])) < len(self._render([question]))
+        except TemplateError:
+            return []
+        return silent if is_shorter else []
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _end_id(self) -> int:
+        """The token with which the template ends an assistant's turn, else the end of text.
+
+        Chat models often stop on a turn token that is not their eos; learning the other one is how
+        a model comes to never stop.
+        """
+        eos = int(self.tokenizer.eos_token_id)
+        if self.template == "plain":
+            return eos
+        mark = "\N{BLACK SQUARE}answer"
+        turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": mark}]
+        text = self._render([*self._opening, *turns], is_question=False)
+        tail = self._ids(text.rpartition(mark)[2])
+        special = set(self.tokenizer.all_special_ids) | set(self.tokenizer.added_tokens_decoder)
+        return next((token for token in tail if token in special), eos)
+
+
+def load_tokenizer(base: BaseModel, *, cache_dir: str | None, trust_remote_code: bool) -> Any:
+    """The base model's tokenizer. Raises MachineError where it cannot be loaded."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            base.source,
+            revision=base.revision,
+            cache_dir=cache_dir,
+            trust_remote_code=trust_remote_code,
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise unavailable(base, error) from error
+
+
+def unavailable(base: BaseModel, error: Exception) -> MachineError:
+    """What the hub or the loader said about ``base``, and what to do about it."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    lowered = str(error).lower()
+    if "gated" in lowered or "401" in lowered or "403" in lowered:
+        hint = f"accept the licence on the page of {base.name}, then run: hf auth login"
+    elif base.is_local:
+        hint = "the folder must hold config.json, the tokenizer and *.safetensors"
+    else:
+        hint = "check the name and the network; --base-model smollm2-135m works offline"
+    return MachineError(
+        f"base model {base.name} ({base.origin}) cannot be loaded: {said}", hint=hint
+    )

@@ -1,0 +1,1 @@
+"""Predicted text in, field metrics out."""

@@ -1,0 +1,1 @@
+"""Reports and run states in, screens out. The only importer of Rich."""

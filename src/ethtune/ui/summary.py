@@ -1,0 +1,63 @@
+"""The last word on a run: how it ended, what it cost, how good it is, what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Group
+from rich.text import Text
+
+from ethtune.core.runstate import RunState
+from ethtune.core.units import format_bytes, format_duration
+from ethtune.ui.terminal import clean
+
+_LABEL_WIDTH = 28
+
+
+def summary(state: RunState, run: Path, *, predicted_bytes: int | None = None) -> Group:
+    """Printed after train and resume. ``predicted_bytes`` is the estimate of the peak."""
+    return Group(*_lines(state, run, predicted_bytes))
+
+
+def _lines(state: RunState, run: Path, predicted_bytes: int | None) -> Iterator[Text]:
+    folder = shlex.quote(str(run))
+    if state.ended is None or state.ended.ending == "finished":
+        yield Text("Training complete!", style="bold green")
+    else:
+        plan = f" of {state.plan.total_steps:,}" if state.plan else ""
+        yield Text(f"Training {state.ended.ending} at step {state.step:,}{plan}.", style="bold")
+    yield Text()
+    yield from _facts(state, predicted_bytes)
+    if state.ended is None or state.ended.ending == "finished":
+        yield _line("Model saved to:", str(run))
+        yield Text()
+        yield _line("Measure it:", f"ethtune evaluate {folder}")
+        yield _line("Use it:", f"ethtune predict {folder} --input transactions.jsonl")
+    else:
+        if state.checkpoints:
+            yield _line("Last checkpoint:", f"step {state.checkpoints[-1].step:,}")
+        yield Text()
+        yield _line("Continue:", f"ethtune resume {folder}")
+
+
+def _facts(state: RunState, predicted_bytes: int | None) -> Iterator[Text]:
+    if state.ended:
+        yield _line("Total time:", format_duration(state.ended.seconds))
+    if state.peak_bytes is not None:
+        is_gpu = bool(state.recent and state.recent[-1].reserved_bytes)
+        note = f"estimated {format_bytes(predicted_bytes)}" if predicted_bytes else ""
+        label = "Peak VRAM:" if is_gpu else "Peak memory:"
+        yield _line(label, format_bytes(state.peak_bytes), note)
+    if state.evaluations:
+        last, best = state.evaluations[-1], state.best_evaluation
+        is_beaten = best is not None and best.eval_loss < last.eval_loss
+        note = f"best {best.eval_loss:.4f} at step {best.step:,}" if best and is_beaten else ""
+        yield _line("Final validation loss:", f"{last.eval_loss:.4f}", note)
+        yield _line("Final validation accuracy:", f"{last.eval_token_accuracy:.4g}", "of tokens")
+
+
+def _line(label: str, value: str, note: str = "") -> Text:
+    line = Text.assemble((f"  {label}".ljust(_LABEL_WIDTH + 2), "dim"), (clean(value), "bold"))
+    return line.append(f"  {note}" if note else "", style="dim")

@@ -1,0 +1,93 @@
+"""Every row is trained on exactly once, whole, and the same way for the same rows."""
+
+from __future__ import annotations
+
+import pytest
+from dataset_builders import example, token_row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ethtune.dataset.packing import group_by_length, pack, padding_share
+from ethtune.dataset.tokens import TooLong, tokenize
+
+LIMIT = 64
+lengths = st.lists(st.integers(2, LIMIT), max_size=80)
+
+
+class ByteTokenizer:
+    """One token a byte; 0 ends an answer."""
+
+    end_id = 0
+
+    def encode_prompt(self, prompt: str) -> list[int]:
+        return [1, *prompt.encode()]
+
+    def encode_completion(self, completion: str) -> list[int]:
+        return [*completion.encode(), self.end_id]
+
+
+@given(lengths)
+def test_every_row_is_in_one_pack_and_no_pack_is_too_long(sizes: list[int]) -> None:
+    rows = [token_row(number, size) for number, size in enumerate(sizes)]
+    packs = pack(rows, LIMIT)
+    assert sorted(row for item in packs for row in item.rows) == list(range(len(sizes)))
+    for item in packs:
+        assert item.length == sum(sizes[row] for row in item.rows) <= LIMIT
+        assert list(item.rows) == sorted(item.rows)
+    assert packs == pack(rows, LIMIT)
+
+
+@given(lengths)
+def test_no_two_packs_could_be_one(sizes: list[int]) -> None:
+    packs = pack([token_row(0, size) for size in sizes], LIMIT)
+    emptiest = sorted(item.length for item in packs)[:2]
+    assert len(emptiest) < 2 or sum(emptiest) > LIMIT
+
+
+def test_best_fit_fills_the_fullest_pack_that_has_room() -> None:
+    packs = pack([token_row(0, size) for size in (50, 40, 20, 14, 4)], LIMIT)
+    assert [item.rows for item in packs] == [(0, 3), (1, 2, 4)]
+    assert padding_share(packs, LIMIT) == 0
+    assert padding_share(pack([token_row(0, 16)], LIMIT), LIMIT) == 0.75
+    assert padding_share([], LIMIT) == 0
+
+
+def test_a_row_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="65 tokens, limit 64"):
+        pack([token_row(0, LIMIT + 1)], LIMIT)
+
+
+@given(lengths, st.integers(1, 8), st.integers(0, 3))
+def test_batches_of_like_length_hold_every_row_once(
+    sizes: list[int], batch_size: int, seed: int
+) -> None:
+    rows = [token_row(number, size) for number, size in enumerate(sizes)]
+    batches = group_by_length(rows, batch_size, seed=seed)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(sizes)))
+    assert all(len(batch) <= batch_size for batch in batches)
+    assert batches == group_by_length(rows, batch_size, seed=seed)
+    if sizes:
+        assert max(sizes) in [sizes[row] for row in batches[0]]
+
+
+def test_like_lengths_share_a_batch() -> None:
+    rows = [token_row(number, 10 + number % 2 * 40) for number in range(64)]
+    batches = group_by_length(rows, 8, seed=1)
+    assert all(len({len(rows[row].input_ids) for row in batch}) == 1 for batch in batches)
+
+
+def test_rows_are_tokenized_whole_or_not_at_all() -> None:
+    short, long = example(1, "hi", "yes"), example(2, "x" * 100, "yes")
+    row, refused = tokenize([short, long], ByteTokenizer(), 40)
+    assert bytes(row.input_ids) == b"\x01Decode.\nhiyes\x00"
+    assert (row.prompt_length, row.num_labels) == (11, 4)
+    assert refused == TooLong(long.id, 113, 40)
+
+
+def test_an_answer_that_never_ends_is_refused() -> None:
+    class Endless(ByteTokenizer):
+        def encode_completion(self, completion: str) -> list[int]:
+            return list(completion.encode())
+
+    with pytest.raises(ValueError, match="end token"):
+        list(tokenize([example(1, "hi", "yes")], Endless(), 40))

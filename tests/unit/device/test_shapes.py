@@ -1,0 +1,79 @@
+"""Dimensions: the catalog against published parameter counts, and folders."""
+
+import json
+
+import pytest
+
+from ethtune.core.errors import ConfigError
+from ethtune.device.shapes import catalog, find_model, shape_of
+
+PUBLISHED = {
+    "smollm2-135m": 134_515_008,
+    "smollm2-360m": 361_821_120,
+    "smollm2-1.7b": 1_711_376_384,
+    "tinyllama-1.1b": 1_100_048_384,
+    "mistral-7b-v0.1": 7_241_732_096,
+    "mistral-7b-v0.3": 7_248_023_552,
+    "mistral-7b-instruct": 7_241_732_096,
+    "llama-2-7b": 6_738_415_616,
+    "llama-2-7b-chat": 6_738_415_616,
+    "llama-2-13b": 13_015_864_320,
+    "llama-2-13b-chat": 13_015_864_320,
+    "llama-3-8b": 8_030_261_248,
+    "llama-3.1-8b": 8_030_261_248,
+    "llama-3.2-1b": 1_235_814_400,
+    "llama-3.2-3b": 3_212_749_824,
+    "qwen2.5-0.5b": 494_032_768,
+    "qwen2.5-1.5b": 1_543_714_304,
+    "qwen2.5-7b": 7_615_616_512,
+    "qwen3-0.6b": 596_049_920,
+    "qwen3-4b": 4_022_468_096,
+    "qwen3-8b": 8_190_735_360,
+    "gemma-2-2b": 2_614_341_888,
+    "phi-3-mini": 3_821_079_552,
+}
+
+
+def test_parameters_add_up_to_the_published_counts():
+    assert {model.alias: model.shape.num_parameters for model in catalog()} == PUBLISHED
+
+
+def test_alias_and_hub_id_name_the_same_model_in_any_case():
+    assert find_model("Mistral-7B-v0.1") is find_model("mistralai/mistral-7b-V0.1")
+
+
+def test_an_unknown_model_is_told_the_nearest():
+    with pytest.raises(ConfigError, match="mistral-8b") as caught:
+        shape_of("mistral-8b")
+    assert "mistral-7b-v0.1" in caught.value.hint
+
+
+CONFIG = {
+    "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128,
+    "vocab_size": 1000, "num_attention_heads": 4,
+}  # fmt: skip
+
+
+def test_a_local_folder_is_read_from_its_config(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    shape = shape_of(str(tmp_path))
+    assert (shape.num_kv_heads, shape.head_dim, shape.tie_embeddings) == (4, 16, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model_type": "mixtral"}, "mixtral"),
+        ({"hidden_size": "wide"}, "no number"),
+        ({"vocab_size": None}, "no number"),
+    ],
+)
+def test_a_folder_that_cannot_be_estimated_says_why(tmp_path, change, words):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | change))
+    with pytest.raises(ConfigError, match=words):
+        shape_of(str(tmp_path))
+
+
+def test_a_folder_without_config_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"no config\.json"):
+        shape_of(str(tmp_path))
