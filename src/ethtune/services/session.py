@@ -1,0 +1,147 @@
+"""One process that holds a run: its lock, its logs, and its way to end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ethtune.core.compose import ComposedConfig
+from ethtune.core.errors import EthtuneError, Interrupted
+from ethtune.core.eventlog import EventReader, EventWriter, LoggedEvent
+from ethtune.core.events import Emit, Ending, Event, Message, PhaseStarted, RunEnded, RunStarted
+from ethtune.core.logline import LineLog
+from ethtune.core.runfolder import RunFolder
+from ethtune.core.runlock import RunLock
+from ethtune.core.runstate import RunState, fold, fold_all
+from ethtune.services.preflight import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """Where the adapter is and the state that the run ended in."""
+
+    run: Path
+    state: RunState
+    best_step: int | None
+    predicted_bytes: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain figures of the finished run."""
+        last = self.state.evaluations[-1] if self.state.evaluations else None
+        ended = self.state.ended
+        return {
+            "run": str(self.run),
+            "steps": self.state.step,
+            "best_step": self.best_step,
+            "train_loss": self.state.steps[-1].loss if self.state.steps else None,
+            "eval_loss": last.eval_loss if last else None,
+            "eval_token_accuracy": last.eval_token_accuracy if last else None,
+            "seconds": ended.seconds if ended else None,
+            "predicted_bytes": self.predicted_bytes,
+            "peak_process_bytes": ended.peak_process_bytes if ended else None,
+            "peak_reserved_bytes": ended.peak_reserved_bytes if ended else None,
+        }
+
+
+class Session:
+    """One process that holds the run: its lock, its logs, and its way to end."""
+
+    def __init__(
+        self, folder: RunFolder, composed: ComposedConfig, command: str, events: Emit
+    ) -> None:
+        self._folder = folder
+        self._config = composed.config
+        self._command = command
+        self._lock = RunLock(folder.lock)
+        self._sinks: tuple[Emit, ...] = (events,)
+        self._state = fold_all(EventReader(folder.events).poll())
+        self._seq = 0
+        self.trained = False
+
+    def run(
+        self, prepared: Prepared, *, resume_from: Path | None, first_step: int
+    ) -> TrainingReport:
+        """Train to the end; whatever happens is the log's last line."""
+        from ethtune.model.training import train_adapter
+
+        started = time.perf_counter()
+        with self._logs():
+            self._begin(prepared, first_step)
+            ending = RunEnded("failed", first_step, 0.0, "an unexpected error", 70)
+            try:
+                result = train_adapter(
+                    run=self._folder,
+                    config=self._config,
+                    job=prepared.job,
+                    resume_from=resume_from,
+                    emit=self.emit,
+                )
+                ending = RunEnded("finished", result.steps, 0.0)
+            except EthtuneError as error:
+                ending = _ending(error, self._state.step)
+                raise
+            finally:
+                self._end(ending, time.perf_counter() - started)
+        predicted = prepared.forecast.process_bytes[1] if prepared.forecast else None
+        return TrainingReport(self._folder.path, self._state, result.best_step, predicted)
+
+    def emit(self, event: Event) -> None:
+        """To the log, the readable log, the screen, and our own state."""
+        if isinstance(event, PhaseStarted) and event.phase == "training":
+            self.trained = True
+        self._seq += 1
+        self._state = fold(self._state, LoggedEvent(self._seq, time.time(), event))
+        for sink in self._sinks:
+            sink(event)
+
+    @contextlib.contextmanager
+    def _logs(self) -> Iterator[None]:
+        shown = self._sinks
+        try:
+            writer = EventWriter(self._folder.events)
+            with self._folder.log.open("a", encoding="utf-8", buffering=1) as readable:
+                self._sinks = (*shown, writer.emit, LineLog(readable.write, is_stamped=True))
+                try:
+                    yield
+                finally:
+                    self._sinks = shown
+                    writer.close()
+        finally:
+            self._lock.release()
+
+    def _begin(self, prepared: Prepared, first_step: int) -> None:
+        self.emit(
+            RunStarted(
+                command=self._command,
+                pid=os.getpid(),
+                base_model=prepared.job.base.name,
+                device=prepared.job.device.name,
+                first_step=first_step,
+            )
+        )
+        if self._lock.previous is not None:
+            pid = self._lock.previous.pid
+            text = f"process {pid} ended without a word; its lock is taken over"
+            self.emit(Message("info", text))
+
+    def _end(self, ending: RunEnded, seconds: float) -> None:
+        from ethtune.model.device import memory_use, peak_process_bytes
+
+        self.emit(
+            replace(
+                ending,
+                seconds=seconds,
+                peak_process_bytes=peak_process_bytes(),
+                peak_reserved_bytes=memory_use().peak_reserved_bytes,
+            )
+        )
+
+
+def _ending(error: EthtuneError, step: int) -> RunEnded:
+    kind: Ending = "interrupted" if isinstance(error, Interrupted) else "failed"
+    return RunEnded(kind, step, 0.0, error.message, error.exit_code)
