@@ -13,7 +13,7 @@ REAL   ?= ../shared/data
 
 $(READY): pyproject.toml constraints.txt src/ethtune/assets/tested_versions.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
 test: check
@@ -29,12 +29,12 @@ check: $(READY)
 demo: export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: $(READY)
 	rm -rf $(DEMO)
-	ethtune doctor --quick
+	ethtune doctor
 	ethtune sample-data --output $(DEMO)/raw --transactions 4000
 	ethtune prepare --input $(DEMO)/raw --output $(DEMO)/data
 	ethtune validate-data $(DEMO)/data
-	ethtune estimate --config configs/demo.yaml --dataset $(DEMO)/data
-	ethtune train --config configs/demo.yaml --dataset $(DEMO)/data --output $(DEMO)/run
+	ethtune estimate --profile cpu --config configs/demo.yaml --dataset $(DEMO)/data
+	ethtune train --profile cpu --config configs/demo.yaml --dataset $(DEMO)/data --output $(DEMO)/run
 	ethtune evaluate $(DEMO)/run --base --limit 60
 	ethtune sample-data --output $(DEMO)/new --transactions 3 --seed 2026
 	ethtune predict $(DEMO)/run --input $(DEMO)/new

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -18,6 +19,7 @@ from ethtune.chain.describe import describe
 from ethtune.chain.protocols import contracts, protocols
 from ethtune.chain.signatures import events, functions
 from ethtune.chain.tokens import TokenRegistry
+from ethtune.core.abi import split_types
 from ethtune.core.intent import parse_intent
 from ethtune.core.transaction import InternalTransfer, Log, Transaction
 from ethtune.core.units import unscale_amount
@@ -78,6 +80,31 @@ def test_any_transaction_becomes_an_intent_that_reads_back(transaction):
         intent = decode(describe(view, REGISTRY))
         assert parse_intent(intent.to_json()) == intent
         assert intent.protocol is None or intent.protocol in protocols()
+
+
+def some(abi_type: str) -> object:
+    """A value of any type; arrays have two items."""
+    if array := re.fullmatch(r"(.+)\[(\d*)\]", abi_type):
+        return [some(array[1])] * int(array[2] or 2)
+    if abi_type.startswith("("):
+        return tuple(map(some, split_types(abi_type[1:-1])))
+    if abi_type.startswith("bytes"):
+        return bytes(int(abi_type[5:] or 64))
+    plain = {"address": "0x" + "2" * 40, "bool": True, "string": "name"}
+    return plain.get(abi_type, 7)
+
+
+def test_every_known_function_is_decoded_whichever_contract_is_called():
+    by_role = {contract.role: address for address, contract in contracts().items()}
+    for selector, signature in functions().items():
+        types = [parameter.type for parameter in signature.parameters]
+        data = selector + encode(types, [some(abi_type) for abi_type in types]).hex()
+        for to in ("0x" + "3" * 40, *by_role.values()):
+            signed = Transaction("0x" + "f" * 64, "0x" + "1" * 40, to, 5, data, 1, ())
+            for view in (signed, signed.before_signing()):
+                described = describe(view, REGISTRY)
+                assert described.arguments or not types, signature.text
+                decode(described)
 
 
 @given(transactions)

@@ -17,11 +17,11 @@ from ethtune.chain.describe import describe
 from ethtune.chain.signatures import commands, functions
 from ethtune.chain.sources import read_transactions
 from ethtune.chain.tokens import TokenRegistry
+from ethtune.core.abi import split_types
 from ethtune.core.transaction import Transaction
 from ethtune.dataset.addresses import AddressNames, expand_repeats, number_repeats
 from ethtune.dataset.prompts import OVERLOADED_ALIKE, render
 from ethtune.dataset.restoring import restore_calldata
-from ethtune.dataset.values import split_types
 from ethtune.dataset.words import read_words, write_words
 
 REGISTRY = TokenRegistry()
@@ -132,17 +132,17 @@ def _coarse(abi_type: str) -> str:
 
 
 def test_functions_of_one_name_can_be_told_apart() -> None:
-    """By what their arguments look like, by the struct rule of ``restoring``, or by selector."""
+    """By what their arguments look like, or by selector."""
     shapes = defaultdict(set)
     for selector, signature in functions().items():
         leaves = [
             re.sub(r"(address|bytes\d+)$", "hex", re.sub(r"u?int\d+", "int", _coarse(abi_type)))
             for parameter in signature.parameters
-            for _, abi_type in parameter.fields or (("", parameter.type),)
+            for abi_type in (item.type for item in parameter.opened)
         ]
         shapes[signature.name, tuple(leaves)].add(selector)
     alike = {name for (name, _), selectors in shapes.items() if len(selectors) > 1}
-    assert alike <= OVERLOADED_ALIKE | {"swap"}
+    assert alike <= OVERLOADED_ALIKE
 
 
 @pytest.mark.parametrize("name", ["mainnet_receipts.jsonl.gz", "mainnet_calldata.jsonl.gz"])

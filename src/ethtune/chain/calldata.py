@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ethtune.core.abi import split_types
 from ethtune.core.described import Value
 
 _WORD = 64  # hex digits
@@ -122,18 +123,6 @@ def decode_fields(fields: Sequence[Codec], digits: str) -> tuple[Value, ...]:
             values.append(field.read(frame, 0, position))
         position = end
     return tuple(values)
-
-
-def split_types(inner: str) -> list[str]:
-    """Cut ``address,(bool,bytes)[],uint8`` at the commas outside brackets."""
-    parts: list[str] = []
-    depth = start = 0
-    for index, letter in enumerate(inner):
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            parts.append(inner[start:index])
-            start = index + 1
-    return [*parts, inner[start:]] if inner else []
 
 
 def _compile_array(item: Codec, fixed_length: int | None) -> Codec:

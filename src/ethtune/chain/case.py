@@ -2,7 +2,8 @@
 
 Two views meet here. When the outcome is on record (logs of a transaction that did not fail), net
 flows decide every amount; before signing, after a failure or without logs, the rules' plan from
-the calldata does. A Safe that executes a call is itself the actor and the inner call counts.
+the calldata does. A Safe or a smart account that executes a call is itself the actor and the inner
+call counts.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ from dataclasses import dataclass
 from ethtune.chain.flows import Asset, Transfer, ether, net_flows, token_transfers
 from ethtune.chain.payouts import Call, ether_payouts
 from ethtune.chain.protocols import NATIVE, Contract, contracts
-from ethtune.core.described import Argument, DecodedEvent, DescribedTransaction, Value
+from ethtune.core.described import Argument, DecodedCall, DecodedEvent, DescribedTransaction, Value
 from ethtune.core.intent import Action, Bound, Intent, Movement, Outcome
 from ethtune.core.transaction import Transaction
 from ethtune.core.units import scale_amount
 
 _OUTCOMES: dict[int | None, Outcome] = {1: "success", 0: "failed", None: "unknown"}
-_CALL_OPERATION = "0"  # of a Safe; 1 is a delegate call
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,8 @@ def open_case(described: DescribedTransaction) -> Case:
     actor, call, via = _outer(described)
     if described.function == "execTransaction" and _runs_inner_call(described, is_settled):
         actor, call, via = _inside_safe(described)
+    elif described.function == "handleOps" and _runs_operation(described, is_settled):
+        actor, call, via = _inside_account(described)
     if not is_settled:
         return Case(described, actor, call, False, (), {}, via)
     transfers = token_transfers(described)
@@ -142,13 +144,13 @@ def _outer(described: DescribedTransaction) -> tuple[str, Call, tuple[str, ...]]
         transaction.value_wei,
         transaction.calldata == "0x",
         described.calls,
+        described.signature,
     )
     return transaction.sender, call, ()
 
 
 def _runs_inner_call(described: DescribedTransaction, is_settled: bool) -> bool:
-    operation = _values(described.arguments).get("operation")
-    if operation != _CALL_OPERATION or described.transaction.to is None:
+    if not described.calls or described.transaction.to is None:
         return False
     return not is_settled or any(
         event.name == "ExecutionSuccess" and event.address == described.transaction.to
@@ -157,13 +159,37 @@ def _runs_inner_call(described: DescribedTransaction, is_settled: bool) -> bool:
 
 
 def _inside_safe(described: DescribedTransaction) -> tuple[str, Call, tuple[str, ...]]:
+    """The one call that matters: approvals in a batch are a means to it."""
     safe = str(described.transaction.to)
-    inner = described.calls[0]
+    calls = [call for call in described.calls if call.function != "approve"] or described.calls
+    value_wei = sum(call.value_wei for call in described.calls)
+    if len(calls) != 1:
+        return safe, Call(safe, None, {}, value_wei, False, described.calls), ("safe",)
     is_plain = _values(described.arguments).get("data") == "0x"
-    call = Call(
-        inner.target, inner.function, _values(inner.arguments), inner.value_wei, is_plain, ()
+    return safe, _inner(calls[0], value_wei, is_plain), ("safe",)
+
+
+def _runs_operation(described: DescribedTransaction, is_settled: bool) -> bool:
+    """One operation alone; a bundle of several has as many actors."""
+    if len(described.calls) != 1:
+        return False
+    return not is_settled or any(
+        event.name == "UserOperationEvent" and _values(event.arguments).get("success") == "true"
+        for event in described.events
     )
-    return safe, call, ("safe",)
+
+
+def _inside_account(described: DescribedTransaction) -> tuple[str, Call, tuple[str, ...]]:
+    operation = _values(described.arguments)["ops"][0]
+    call = described.calls[0]
+    is_plain = call.function is None and call.value_wei > 0
+    return str(operation[0]), _inner(call, call.value_wei, is_plain), ("erc4337",)
+
+
+def _inner(call: DecodedCall, value_wei: int, is_plain: bool) -> Call:
+    return Call(
+        call.target, call.function, _values(call.arguments), value_wei, is_plain, (), call.signature
+    )
 
 
 def _ether_moves(
@@ -177,8 +203,9 @@ def _ether_moves(
     yield ether(transaction.sender, to, transaction.value_wei)
     if transaction.internal_transfers is not None:
         for move in transaction.internal_transfers:
-            yield ether(move.sender, move.to or "", move.value_wei)
-        return
+            if described.function != "handleOps" or to not in (move.sender, move.to):
+                yield ether(move.sender, move.to or "", move.value_wei)
+        return  # an entry point takes and returns ether for gas only
     if actor != transaction.sender:
         yield ether(actor, call.target or "", call.value_wei)
     yield ether("", actor, ether_payouts(actor, call, transfers, described))

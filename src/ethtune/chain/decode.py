@@ -21,4 +21,5 @@ def decode(described: DescribedTransaction) -> Intent:
         if intent is not None:
             return intent
     value_wei = case.call.value_wei
-    return case.intent("unknown", None, sent=[case.movement(NATIVE, value_wei)])
+    protocol = case.contract.protocol if case.contract else None
+    return case.intent("unknown", protocol, sent=[case.movement(NATIVE, value_wei)])

@@ -16,6 +16,7 @@ from ethtune.core.transaction import Transaction
 _NESTED_CALLS_MAX = 256
 _HOP = 46  # hex digits of a token and a fee in a packed Uniswap V3 path
 _PATH_NAMES = ("path", "encodedPath")
+_BATCH_HEAD = 170  # hex digits before the data of one call in a Safe's batch
 _COMMAND_MASK = 0x3F  # the top bit allows a command to fail, the next is reserved
 
 
@@ -31,6 +32,7 @@ def describe(transaction: Transaction, registry: TokenRegistry) -> DescribedTran
         calls,
         tuple(decode_log(log) for log in transaction.logs or ()),
         _tokens(transaction, arguments, calls, registry),
+        signature.text if signature else None,
     )
 
 
@@ -51,20 +53,50 @@ def _inner_calls(
     elif signature.name == "execute" and "commands" in values:
         yield from _router_commands(values)
     elif signature.name == "execTransaction":
-        yield _decoded_call(str(values["data"]), str(values["to"]), int(str(values["value"])))
+        call = _decoded_call(str(values["data"]), str(values["to"]), int(str(values["value"])))
+        packed = {argument.name: argument.value for argument in call.arguments}.get("transactions")
+        yield from (call,) if packed is None else _batched_calls(str(packed))
+    elif signature.name == "handleOps":
+        for operation in values["ops"]:
+            yield _account_call(str(operation[0]), str(operation[3]))
+
+
+def _batched_calls(packed: str) -> Iterator[DecodedCall]:
+    """A Safe's batch: operation, 1 byte; to, 20; value and length, 32 each; data; and again."""
+    digits = packed[2:]
+    position = 0
+    while len(digits) - position >= _BATCH_HEAD:
+        head = digits[position : position + _BATCH_HEAD]
+        start = position + _BATCH_HEAD
+        position = start + 2 * int(head[106:], 16)
+        yield _decoded_call("0x" + digits[start:position], "0x" + head[2:42], int(head[42:106], 16))
+
+
+def _account_call(account: str, calldata: str) -> DecodedCall:
+    """What a smart account was told to do: most have ``execute`` with one call in it."""
+    outer = _decoded_call(calldata, account)
+    values = {argument.name: argument.value for argument in outer.arguments}
+    if outer.function == "execute" and "func" in values:
+        return _decoded_call(str(values["func"]), str(values["dest"]), int(str(values["value"])))
+    return outer
 
 
 def _decoded_call(calldata: str, target: str | None = None, value_wei: int = 0) -> DecodedCall:
     signature, arguments = _read_call(calldata)
-    return DecodedCall(signature.name if signature else None, arguments, target, value_wei)
+    if signature is None:
+        return DecodedCall(None, (), target, value_wei)
+    return DecodedCall(signature.name, arguments, target, value_wei, signature.text)
 
 
 def _router_commands(values: dict[str, Value]) -> Iterator[DecodedCall]:
     codes = bytes.fromhex(str(values["commands"])[2:])[:_NESTED_CALLS_MAX]
     for code, data in zip(codes, values["inputs"], strict=False):
         signature = commands().get(f"{code & _COMMAND_MASK:02x}")
-        arguments = signature.decode(str(data)[2:]) if signature else ()
-        yield DecodedCall(signature.name if signature else None, arguments)
+        if signature is None:
+            yield DecodedCall(None)
+        else:
+            arguments = signature.decode(str(data)[2:])
+            yield DecodedCall(signature.name, arguments, signature=signature.text)
 
 
 def _tokens(

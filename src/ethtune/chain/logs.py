@@ -7,7 +7,7 @@ the shape of the data all fit its signature.
 from __future__ import annotations
 
 from ethtune.chain.calldata import LayoutMismatch, decode_fields
-from ethtune.chain.signatures import Signature, events
+from ethtune.chain.signatures import Signature, events, opened
 from ethtune.core.described import Argument, DecodedEvent
 from ethtune.core.transaction import Log
 
@@ -38,7 +38,7 @@ def _arguments(signature: Signature, log: Log) -> tuple[Argument, ...] | None:
         arguments: list[Argument] = []
         for parameter, codec in pairs:
             if not parameter.is_indexed:
-                arguments.extend(parameter.arguments(next(values)))
+                arguments.extend(opened(parameter, next(values)))
             elif codec.word is None:
                 arguments.append(Argument(parameter.name, "bytes32", next(topics)))
             else:

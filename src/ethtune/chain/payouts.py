@@ -33,6 +33,7 @@ class Call:
     value_wei: int
     is_plain: bool  # no calldata at all
     inner: tuple[DecodedCall, ...] = ()
+    signature: str | None = None
 
     def text(self, name: str) -> str:
         """An argument that is one value: address, number, bytes or text."""

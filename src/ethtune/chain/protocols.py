@@ -29,6 +29,12 @@ def contracts() -> dict[str, Contract]:
     return {row[0]: Contract(*row) for row in read_asset("contracts.csv")}
 
 
+def protocol_of(address: str, chain_id: int) -> str | None:
+    """Slug of a well-known contract."""
+    contract = contracts().get(address) if chain_id == 1 else None
+    return contract.protocol if contract else None
+
+
 @cache
 def protocols() -> dict[str, str]:
     """Every slug an intent may name, with the protocol's name for people."""

@@ -38,7 +38,7 @@ class TokenRegistry:
         for token in tokens:
             known.setdefault(token.address, token)
         shared = Counter(token.symbol.lower() for token in known.values())
-        reserved = {"eth", *(token.symbol.lower() for token in built_in.values())}
+        reserved = {token.symbol.lower() for token in built_in.values()}
         self._tokens = {
             address: replace(
                 token,

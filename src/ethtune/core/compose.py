@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ethtune.core.config import RENAMED_KEYS, Config
 from ethtune.core.errors import ConfigError
 from ethtune.core.profiles import profile_text
-from ethtune.core.yamllayer import Entry, Layer, parse_scalar, read_layer
+from ethtune.core.yamllayer import Entry, Layer, parse_scalar, read_layer, write_sections
 
 _SECTIONS: dict[str, frozenset[str]] = {
     name: frozenset(field.annotation.model_fields)  # type: ignore[union-attr]
@@ -38,8 +37,7 @@ class ComposedConfig:
 
     def to_yaml(self) -> str:
         """The resolved config as YAML that composes to itself."""
-        plain = self.config.model_dump(mode="json")
-        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        return write_sections(self.config.model_dump(mode="json"))
 
 
 def compose(
@@ -106,14 +104,7 @@ def _merge(layers: Sequence[Layer]) -> ComposedConfig:
     winners: dict[tuple[str, str], Entry] = {}
     for layer in layers:
         faults += layer.faults
-        for entry in layer.entries:
-            key = RENAMED_KEYS.get((entry.section, entry.key), entry.key)
-            if key != entry.key:
-                hints.append(f"{entry.place}: {entry.section}.{entry.key} is read as {key}")
-            if key in _SECTIONS.get(entry.section, ()):
-                winners[entry.section, key] = entry
-            else:
-                faults.append(_unknown_key(entry))
+        winners |= _settled(layer, faults, hints)
     plain: dict[str, dict[str, Any]] = {}
     for (section, key), entry in winners.items():
         plain.setdefault(section, {})[key] = entry.value
@@ -122,12 +113,27 @@ def _merge(layers: Sequence[Layer]) -> ComposedConfig:
     except ValidationError as error:
         faults += [_fault(item, winners) for item in error.errors()]
     if faults:
-        raise ConfigError(
-            "\n".join(dict.fromkeys(faults)), hint="the complete file: configs/training_config.yaml"
-        )
+        raise ConfigError("\n".join(dict.fromkeys(faults)))
     origins = dict.fromkeys(all_keys(), "default")
     origins |= {f"{section}.{key}": entry.place for (section, key), entry in winners.items()}
     return ComposedConfig(config=config, origins=origins, hints=tuple(hints))
+
+
+def _settled(layer: Layer, faults: list[str], hints: list[str]) -> dict[tuple[str, str], Entry]:
+    """What one layer says, under today's names."""
+    said: dict[tuple[str, str], Entry] = {}
+    for entry in layer.entries:
+        key = RENAMED_KEYS.get((entry.section, entry.key), entry.key)
+        if key != entry.key:
+            hints.append(f"{entry.place}: {entry.section}.{entry.key} is read as {key}")
+        if key not in _SECTIONS.get(entry.section, ()):
+            faults.append(_unknown_key(entry))
+            continue
+        earlier = said.setdefault((entry.section, key), entry)
+        if earlier.key != entry.key:
+            same = f"{earlier.key} and {entry.key} are two names of section {entry.section}'s {key}"
+            faults.append(_at(entry, f"{same}: keep one"))
+    return said
 
 
 def _unknown_key(entry: Entry) -> str:

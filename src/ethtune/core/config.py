@@ -6,6 +6,7 @@ is ``compose``'s work.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -96,6 +97,17 @@ class TrainingSection(Section):
     ] = "cosine"  # fmt: skip
     seed: int = Field(42, ge=0, lt=2**32)
 
+    def steps_per_epoch(self, num_sequences: int) -> int:
+        """Optimizer steps of a pass on one device; the last may have fewer micro batches."""
+        micro_batches = math.ceil(num_sequences / self.per_device_train_batch_size)
+        return math.ceil(micro_batches / self.gradient_accumulation_steps)
+
+    def total_steps(self, num_sequences: int) -> int:
+        """Optimizer steps of the run on one device."""
+        if self.max_steps > 0:
+            return self.max_steps
+        return math.ceil(self.num_train_epochs * self.steps_per_epoch(num_sequences))
+
 
 class DataSection(Section):
     """Rows and how they become token sequences."""
@@ -104,7 +116,7 @@ class DataSection(Section):
     max_seq_length: int = Field(2048, ge=8, description="tokens in a sequence")
     dataset_text_field: str = Field("text", description="column of rows that are finished texts")
     packing: bool = Field(
-        True, description="several rows in one sequence, each seeing only itself; else by length"
+        True, description="several rows in one sequence, each seeing only itself; else one row"
     )
     max_train_samples: int | None = Field(None, ge=1)
     max_eval_samples: int | None = Field(None, ge=1)

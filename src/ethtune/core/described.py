@@ -6,6 +6,7 @@ neither action nor protocol, so nothing of it can leak a label into a prompt.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -17,6 +18,14 @@ TokenKind = Literal["erc20", "erc721", "erc1155"]
 
 # Lower-case 0x address or bytes, decimal integer, "true"/"false", text; arrays and tuples nest.
 Value: TypeAlias = "str | tuple[Value, ...]"
+
+_RESERVED = frozenset({"sender", "max", "true", "false", "eth"})  # words of prompts
+_PLAIN_SYMBOL = re.compile(r"(?=.*[A-Za-z])(?!0x)[A-Za-z0-9$._+-]{1,24}").fullmatch
+
+
+def is_plain_symbol(symbol: str) -> bool:
+    """Whether a text may name a token by it: nothing else that prompts write looks like it."""
+    return bool(_PLAIN_SYMBOL(symbol)) and symbol.lower() not in _RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,9 @@ class Token:
 
     @property
     def asset(self) -> str:
-        """How prompts and intents write it: the symbol where that is unique, else the address."""
-        return self.symbol if self.name_is_unique else self.address
+        """How prompts and intents write it: the address unless the symbol is plain and its own."""
+        is_named = self.name_is_unique and is_plain_symbol(self.symbol)
+        return self.symbol if is_named else self.address
 
     def amount(self, raw: int) -> str:
         """Exact amount: scaled where the decimals are known, else raw."""
@@ -53,12 +63,14 @@ class DecodedCall:
     """A call packed into the calldata (multicall, router command, Safe). Names as outside.
 
     ``target`` is the contract it goes to, None where the called contract runs it itself.
+    ``signature`` is that of ``function`` with the names of all arguments.
     """
 
     function: str | None
     arguments: tuple[Argument, ...] = ()
     target: str | None = None
     value_wei: int = 0
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,7 @@ class DecodedEvent:
 class DescribedTransaction:
     """``arguments`` is empty unless the calldata fits the known layout of ``function`` strictly.
 
+    ``signature`` is that layout with all names: it tells which arguments are fields of one struct.
     ``events`` runs parallel to the logs and is empty where there are none or none were given;
     ``tokens`` holds the known tokens whose addresses occur in ``to``, calldata or logs.
     """
@@ -85,3 +98,4 @@ class DescribedTransaction:
     calls: tuple[DecodedCall, ...] = ()
     events: tuple[DecodedEvent, ...] = ()
     tokens: Mapping[str, Token] = field(default_factory=dict)
+    signature: str | None = None

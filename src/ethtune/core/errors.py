@@ -7,7 +7,6 @@
     ├── MachineError               5   no disk, no memory, no package, no device
     ├── RunError                   6   a run folder or checkpoint that cannot be used
     ├── DivergedError              7   loss or gradients stopped being numbers
-    ├── ExportError                8   a model that could not be written out
     └── Interrupted          130/143   Ctrl-C or SIGTERM, after saving
 
 Exit code 1 is no error: the command ran well and its answer is no.
@@ -66,12 +65,6 @@ class DivergedError(EthtuneError):
     """Training produced a loss or a gradient that is not a finite number."""
 
     exit_code = 7
-
-
-class ExportError(EthtuneError):
-    """A trained model could not be written in the asked-for form."""
-
-    exit_code = 8
 
 
 class Interrupted(EthtuneError):

@@ -32,7 +32,8 @@ OUTCOMES: tuple[str, ...] = get_args(Outcome)
 BOUNDS: tuple[str, ...] = get_args(Bound)
 UNLIMITED = "unlimited"
 
-_AMOUNT = re.compile(r"(?:0|[1-9]\d*)(?:\.\d*[1-9])?").fullmatch
+_AMOUNT = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?").fullmatch
+_DIGITS = re.compile(r"[0-9]+").fullmatch
 _SLUG = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*").fullmatch
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}").fullmatch
 _MOVEMENT_KEYS = ("asset", "amount", "token_id", "bound")
@@ -71,7 +72,7 @@ class Movement:
             f'amount is {self.amount!r}, expected an exact decimal string or "{UNLIMITED}"',
         )
         _require(
-            self.token_id is None or (isinstance(self.token_id, str) and self.token_id.isdigit()),
+            self.token_id is None or (isinstance(self.token_id, str) and _DIGITS(self.token_id)),
             f"token_id is {self.token_id!r}, expected a string of digits",
         )
         _require(

@@ -13,6 +13,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from ethtune.core.errors import RunError
 
@@ -41,18 +42,8 @@ class RunLock:
     """Held from construction to ``release``. Raises RunError when another process has it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self.previous = read_holder(path)
-        self._handle = path.open("a+", encoding="utf-8")
-        try:
-            _lock(self._handle.fileno())
-        except OSError:
-            self._handle.close()
-            who = f"process {self.previous.pid}" if self.previous else "another process"
-            raise RunError(
-                f"{path.parent} is in use: {who} trains there",
-                hint=f"ethtune monitor {path.parent}, or choose another --output",
-            ) from None
+        self._handle = _locked(path, self.previous)
         self._handle.truncate(0)
         self._handle.write(json.dumps(asdict(_identity(os.getpid()))))
         self._handle.flush()
@@ -62,6 +53,12 @@ class RunLock:
         with contextlib.suppress(OSError):
             self._handle.truncate(0)
         self._handle.close()
+
+
+def require_unheld(path: Path) -> None:
+    """Raises RunError when another process has the lock; the file stays as it is."""
+    if path.is_file():
+        _locked(path, read_holder(path)).close()
 
 
 def read_holder(path: Path) -> Holder | None:
@@ -117,6 +114,21 @@ def _state_and_ticks(pid: int) -> tuple[str | None, int | None]:
         return fields[0], int(fields[19])
     except (OSError, ValueError, IndexError):
         return None, None
+
+
+def _locked(path: Path, holder: Holder | None) -> TextIO:
+    """The open file with the lock on it, which falls when it is closed."""
+    handle = path.open("a+", encoding="utf-8")
+    try:
+        _lock(handle.fileno())
+    except OSError:
+        handle.close()
+        who = f"process {holder.pid}" if holder else "another process"
+        raise RunError(
+            f"{path.parent} is in use: {who} trains there",
+            hint=f"ethtune monitor {path.parent}, or choose another --output",
+        ) from None
+    return handle
 
 
 def _lock(descriptor: int) -> None:

@@ -19,7 +19,8 @@ def scale_amount(raw: int, decimals: int) -> str:
 def unscale_amount(amount: str, decimals: int) -> int:
     """Inverse of scale_amount. Raises ValueError when ``amount`` has more decimals than that."""
     whole, _, fraction = amount.partition(".")
-    if not whole.isdigit() or (fraction and not fraction.isdigit()) or len(fraction) > decimals:
+    is_number = (whole + fraction).isdecimal() and amount.isascii()
+    if not whole or not is_number or len(fraction) > decimals:
         raise ValueError(f"{amount!r} is no amount of a token with {decimals} decimals")
     return int(whole + fraction.ljust(decimals, "0"))
 
@@ -35,7 +36,7 @@ def format_bytes(count: float) -> str:
 
 def format_duration(seconds: float) -> str:
     """75 → "1m 15s", 13320 → "3h 42m", 0.4 → "0.4s"."""
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)

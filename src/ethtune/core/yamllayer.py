@@ -7,7 +7,7 @@ aliased or repeated can hide. Scalars follow YAML 1.2: 2e-4 is a number, no is a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ def parse_scalar(text: str) -> Any:
     """The value that ``text`` would have in a file. A bracketed list becomes a list."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return text
     if isinstance(node, yaml.SequenceNode):
         return [_scalar(item) for item in node.value if isinstance(item, yaml.ScalarNode)]
@@ -65,11 +65,16 @@ def read_layer(text: str, *, name: str) -> Layer:
         raise ConfigError(f"{place}: {problem}") from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply to be a config file") from None
-    if root is None:
+    if root is None or (isinstance(root, yaml.ScalarNode) and _scalar(root) is None):
         return Layer(name=name, entries=(), faults=())
     reader = _Reader(name, text.splitlines())
     entries = tuple(reader.entries(root))
     return Layer(name=name, entries=entries, faults=tuple(reader.faults))
+
+
+def write_sections(sections: Mapping[str, Any]) -> str:
+    """YAML that ``read_layer`` reads back as the same values."""
+    return yaml.dump(sections, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 class _Reader:
@@ -98,6 +103,9 @@ class _Reader:
             return
         seen: set[str] = set()
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._fault(key_node, f"a list or a mapping is no key of {what}")
+                continue
             key = str(key_node.value)
             if key in seen:
                 self._fault(key_node, f'key "{key}" stands twice in {what}')
@@ -131,10 +139,24 @@ class _Reader:
         self.faults.append(f"{self._place(node)}: {message}\n    {self._excerpt(node)}")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that would be read back as something else."""
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(_plain(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _scalar(node: yaml.ScalarNode) -> Any:
     text = str(node.value)
-    if node.style is not None:  # quoted or block: a string
-        return text
+    return text if node.style is not None else _plain(text)  # quoted or block: a string
+
+
+def _plain(text: str) -> Any:
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if _INTEGER(text):

@@ -18,8 +18,6 @@ MAX = "max"
 NATIVE_PLACEHOLDER = "0x" + "e" * 40  # what many contracts take for ether
 NATIVE = Token(NATIVE_PLACEHOLDER, "ETH", 18, name_is_unique=True)
 
-_RESERVED = frozenset({SENDER, MAX, "true", "false", "eth"})
-_PLAIN_SYMBOL = re.compile(r"(?=.*[A-Za-z])(?!0x)[A-Za-z0-9$._+-]+").fullmatch
 _SMALL = re.compile(r"0x0{38}0?([0-9a-f]{1,2})").fullmatch  # zero, and what routers read as "you"
 _SHORT = re.compile(r"0x[0-9a-f]{1,2}").fullmatch
 _LITERAL = re.compile(r"(?<![0-9A-Za-z])0x[0-9a-f]{40}(?![0-9A-Za-z*])")
@@ -32,8 +30,7 @@ class AddressNames:
     def __init__(self, sender: str, tokens: Mapping[str, Token]) -> None:
         names = {NATIVE_PLACEHOLDER: NATIVE.symbol}
         for address, token in tokens.items():
-            if token.name_is_unique and is_plain_symbol(token.symbol):
-                names[address] = token.symbol
+            names[address] = token.asset
         names[sender] = SENDER
         self._sender = sender
         self._names = names
@@ -57,11 +54,6 @@ class AddressNames:
         if _SHORT(name):
             return "0x" + name[2:].rjust(40, "0")
         return self._addresses.get(name)
-
-
-def is_plain_symbol(symbol: str) -> bool:
-    """Whether a prompt may use it: no other thing that prompts write looks like it."""
-    return bool(_PLAIN_SYMBOL(symbol)) and symbol.lower() not in _RESERVED
 
 
 def number_repeats(text: str) -> str:

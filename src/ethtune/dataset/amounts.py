@@ -17,6 +17,7 @@ _IN = ("tokenIn", FIRST_IN_PATH)
 _OUT = ("tokenOut", LAST_IN_PATH)
 _SOLD = ("sellToken", "inputToken", FIRST_IN_PATH)
 _BOUGHT = ("buyToken", "outputToken", LAST_IN_PATH)
+_FROM, _TO = ("fromToken", "srcToken"), ("toToken", "destToken")
 _ONE = ("token", "asset", "reserve", "srcToken", "tokenFrom", "l1Token", "localToken", "rootToken")
 
 # amount → the arguments beside it that may name its token
@@ -35,6 +36,8 @@ _COUNTED: dict[str, tuple[str, ...]] = {
     "debtToCover": ("debtAsset",), "liquidatedCollateralAmount": ("collateralAsset",),
     "amount": _ONE, "value": _ONE, "amountMin": _ONE, "amountMinimum": _ONE, "minBalance": _ONE,
     "considerationAmount": ("considerationToken",), "offerAmount": ("offerToken",),
+    "startAmount": ("token",), "endAmount": ("token",),
+    "fromAmount": _FROM, "toAmount": _TO, "expectedAmount": _TO, "quotedAmount": _TO,
     "amountETHMin": (), "wad": (), "addedValue": (), "subtractedValue": (),
     "baseCost": (), "premium": (), "cost": (),
 }  # fmt: skip
@@ -46,6 +49,7 @@ _OWN_AMOUNT = frozenset({
     "Transfer", "Approval", "Submitted",
 })  # fmt: skip
 _PATHS = ("path", "encodedPath", "tokens")
+_ZERO_ADDRESS = "0x" + "0" * 40  # in the place of a token: ether
 _HOP_DIGITS = 46  # token and fee in a packed path
 
 
@@ -74,10 +78,14 @@ class AmountUnits:
         if places is None or "int" not in argument.type or argument.type.endswith("]"):
             return None
         address = self._named(places) or self._own(name)
-        if address == NATIVE_PLACEHOLDER:
+        if address in (NATIVE_PLACEHOLDER, _ZERO_ADDRESS):
             return NATIVE
         token = self._tokens.get(address) if address else None
         return token if token and token.kind == "erc20" and token.decimals is not None else None
+
+    def of_struct(self, fields: tuple[Argument, ...]) -> AmountUnits:
+        """Tokens of the amounts in a struct, which name each other; the call's names do not."""
+        return AmountUnits("", fields, None, self._tokens)
 
     def _named(self, places: tuple[str, ...]) -> str | None:
         """The address in the first of ``places`` that exists."""

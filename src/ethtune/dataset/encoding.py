@@ -6,25 +6,27 @@ bytes only where the bytes are the one encoding that the values give back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from eth_abi.abi import encode as encode_abi
 
+from ethtune.core.abi import Parameter, grouped, parse_parameters
 from ethtune.core.described import Argument
 from ethtune.dataset.values import abi_value
 
-_WORD_DIGITS = 64
+
+def parameters_of(signature: str | None, arguments: Sequence[Argument]) -> Sequence[Parameter]:
+    """Parameters of a call; without a signature every argument is one."""
+    if signature is not None:
+        return parse_parameters(signature)
+    return [Parameter(argument.name, argument.type) for argument in arguments]
 
 
-def encodings(arguments: Sequence[Argument]) -> Iterator[str]:
-    """Hex digits of the arguments as a list, and as the fields of the one struct they may be."""
-    types = [argument.type for argument in arguments]
-    values = [abi_value(argument.type, argument.value) for argument in arguments]
-    flat = encode(types, values)
-    yield flat
-    if len(flat) > _WORD_DIGITS * len(types):  # only a struct with tails is encoded differently
-        yield encode([f"({','.join(types)})"], [values])
+def encode_arguments(parameters: Sequence[Parameter], arguments: Sequence[Argument]) -> str:
+    """Hex digits of the arguments under their parameters."""
+    values = grouped(parameters, (abi_value(item.type, item.value) for item in arguments))
+    return encode([parameter.type for parameter in parameters], values)
 
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> str:

@@ -17,17 +17,19 @@ protocol is ever named.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any
 
 from eth_hash.auto import keccak
 
+from ethtune.core.abi import Parameter
 from ethtune.core.described import Argument, DecodedCall, DescribedTransaction
 from ethtune.core.units import scale_amount
 from ethtune.dataset.addresses import NATIVE, AddressNames, number_repeats
 from ethtune.dataset.amounts import AmountUnits
-from ethtune.dataset.encoding import encodings
+from ethtune.dataset.encoding import encode_arguments, parameters_of
 from ethtune.dataset.loglines import log_lines
 from ethtune.dataset.values import Json, ValueWriter
 from ethtune.dataset.words import write_words
@@ -36,7 +38,9 @@ PROMPT_VERSION = 1
 INSTRUCTION = "Decode this Ethereum transaction into its intent."
 
 # Known functions with overloads whose arguments may read the same, an empty array for one.
-OVERLOADED_ALIKE = frozenset({"exchange", "unoswap"})
+OVERLOADED_ALIKE = frozenset({
+    "deposit", "exchange", "handleOps", "remove_liquidity_one_coin", "swap", "unoswap",
+})  # fmt: skip
 
 _SELECTOR_DIGITS = 8
 _CODE_HASH_DIGITS = 8
@@ -93,11 +97,12 @@ def _call(described: DescribedTransaction, names: AddressNames) -> dict[str, Any
     if not described.arguments:
         is_told = not data and _selector_without_arguments(name) == selector
         return {"call": name} if is_told else _unknown_layout(f"{name} 0x{selector}", data, names)
-    encoded = next((text for text in encodings(described.arguments) if data.startswith(text)), None)
-    if encoded is None:
+    parameters = parameters_of(described.signature, described.arguments)
+    encoded = encode_arguments(parameters, described.arguments)
+    if not data.startswith(encoded):
         return _unknown_layout(f"{name} 0x{selector}", data, names)
     call = f"{name} 0x{selector}" if name in OVERLOADED_ALIKE else name
-    plain = {"call": call, "args": _arguments(described, names)}
+    plain = {"call": call, "args": _arguments(described, parameters, names)}
     tail = write_words(bytes.fromhex(data[len(encoded) :]), names)
     return plain | ({"tail": tail} if tail else {})
 
@@ -112,7 +117,9 @@ def _selector_without_arguments(name: str) -> str:
     return keccak(f"{name}()".encode())[:4].hex()
 
 
-def _arguments(described: DescribedTransaction, names: AddressNames) -> list[Json]:
+def _arguments(
+    described: DescribedTransaction, parameters: Sequence[Parameter], names: AddressNames
+) -> list[Json]:
     units = AmountUnits(
         described.function or "", described.arguments, described.transaction.to, described.tokens
     )
@@ -121,9 +128,18 @@ def _arguments(described: DescribedTransaction, names: AddressNames) -> list[Jso
     return [
         _inner_calls(described, argument, writer, names)
         if argument is carrier
-        else writer.write(argument)
-        for argument in described.arguments
+        else writer.write(argument, members)
+        for argument, members in _with_members(parameters, described.arguments)
     ]
+
+
+def _with_members(
+    parameters: Sequence[Parameter], arguments: Sequence[Argument]
+) -> Iterator[tuple[Argument, Sequence[Parameter]]]:
+    """Each argument with the fields of the structs in it."""
+    listed = (item for parameter in parameters for item in parameter.opened)
+    for argument, parameter in zip(arguments, listed, strict=True):
+        yield argument, parameter.members
 
 
 def _carrier(described: DescribedTransaction) -> Argument | None:
@@ -158,11 +174,15 @@ def _inner_call(
     """Function and arguments; None unless they give exactly the bytes back."""
     if call.function is None or not call.arguments or call.function in OVERLOADED_ALIKE:
         return None
-    digits = blob[2:]
-    if not any(text in (digits, digits[_SELECTOR_DIGITS:]) for text in encodings(call.arguments)):
+    parameters = parameters_of(call.signature, call.arguments)
+    encoded = encode_arguments(parameters, call.arguments)
+    if encoded not in (blob[2:], blob[2 + _SELECTOR_DIGITS :]):
         return None
     contract = call.target or described.transaction.to
     writer = ValueWriter(
         names, AmountUnits(call.function, call.arguments, contract, described.tokens)
     )
-    return [call.function, *(writer.write(argument) for argument in call.arguments)]
+    return [
+        call.function,
+        *(writer.write(*pair) for pair in _with_members(parameters, call.arguments)),
+    ]

@@ -7,14 +7,14 @@ signatures of functions by name. Creations have no calldata to restore.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ethtune.core.abi import split_types
 from ethtune.core.described import Token
 from ethtune.dataset.addresses import AddressNames, expand_repeats
 from ethtune.dataset.encoding import encode
-from ethtune.dataset.values import Json, ValueReader, split_types
+from ethtune.dataset.values import Json, ValueReader
 from ethtune.dataset.words import read_words
 
 # name → (selector, canonical signature); the selector is "" where calls are encoded without one
@@ -41,9 +41,6 @@ def restore_calldata(
     return "0x" + (data + read_words(plain.get("tail", []), names)).hex()
 
 
-_UNSIZED = re.compile(r"bytes(?!\d)|string|\[\]")
-
-
 class _Restorer:
     def __init__(
         self, names: AddressNames, tokens: Mapping[str, Token], signatures: Signatures
@@ -68,8 +65,6 @@ class _Restorer:
         rest = iter(arguments)
         for abi_type in types:
             if abi_type.startswith("(") and abi_type.endswith(")"):
-                if len(types) > 1 and _UNSIZED.search(abi_type):
-                    raise ValueError("such a struct is written as words")
                 fields = split_types(abi_type[1:-1])
                 yield [self._reader.read(field, self._next(rest)) for field in fields]
             else:

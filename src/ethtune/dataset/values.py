@@ -7,9 +7,10 @@ token is ``12.5 USDC``, the greatest number of a type ``max``, a packed path ``W
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ethtune.core.abi import Parameter, split_types
 from ethtune.core.described import Argument, Token, Value
 from ethtune.core.units import unscale_amount
 from ethtune.dataset.addresses import MAX, NATIVE, AddressNames
@@ -32,8 +33,8 @@ class ValueWriter:
         self._names = names
         self._units = units
 
-    def write(self, argument: Argument) -> Json:
-        """JSON for one argument."""
+    def write(self, argument: Argument, members: Sequence[Parameter] = ()) -> Json:
+        """JSON for one argument; ``members`` are the fields of the structs in it."""
         unit = self._units.of(argument)
         if unit is not None and isinstance(argument.value, str):
             number = int(argument.value)
@@ -43,12 +44,14 @@ class ValueWriter:
             return self._names.write_account(str(argument.value))
         if argument.type == "bytes" and (path := packed_path(str(argument.value))):
             return " ".join(self._names.write(part) for part in path)
-        return self._plain(argument.type, argument.value)
+        return self._plain(argument.type, argument.value, members)
 
-    def _plain(self, abi_type: str, value: Value) -> Json:
+    def _plain(self, abi_type: str, value: Value, members: Sequence[Parameter] = ()) -> Json:
         if not isinstance(value, str):
+            if members and abi_type.endswith(")"):
+                return self._struct(members, value)
             types = item_types(abi_type, len(value))
-            return [self._plain(*pair) for pair in zip(types, value, strict=True)]
+            return [self._plain(*pair, members) for pair in zip(types, value, strict=True)]
         if abi_type == "address":
             return self._names.write(value)
         if abi_type == "bytes":
@@ -58,6 +61,18 @@ class ValueWriter:
         if abi_type.startswith("bytes") and value.endswith("0000"):
             return "0x" + bytes.fromhex(value[2:]).rstrip(b"\x00").hex()
         return value
+
+    def _struct(self, members: Sequence[Parameter], values: Sequence[Value]) -> Json:
+        """Fields name the units of the amounts beside them as arguments do."""
+        fields = tuple(
+            Argument(member.name, member.type, value)
+            for member, value in zip(members, values, strict=True)
+        )
+        writer = ValueWriter(self._names, self._units.of_struct(fields))
+        return [
+            writer.write(field, member.members)
+            for field, member in zip(fields, members, strict=True)
+        ]
 
     def _bytes(self, value: str) -> Json:
         data = bytes.fromhex(value[2:])
@@ -103,9 +118,7 @@ class ValueReader:
     def _number_or_bytes(self, abi_type: str, written: str) -> int | bytes:
         if _INTEGER(abi_type):
             return self._integer(abi_type, written)
-        if not written.startswith("0x"):
-            raise ValueError(f"{written!r} is no {abi_type}")
-        return bytes.fromhex(written[2:]).ljust(int(abi_type[len("bytes") :]), b"\x00")
+        return _from_hex(written).ljust(int(abi_type[len("bytes") :]), b"\x00")
 
     def _integer(self, abi_type: str, written: str) -> int:
         if written == MAX:
@@ -119,7 +132,7 @@ class ValueReader:
 
     def _bytes(self, written: Json) -> bytes:
         if isinstance(written, str):
-            return self._path(written) if " " in written else bytes.fromhex(written[2:])
+            return self._path(written) if " " in written else _from_hex(written)
         if str(written[0]).startswith("0x"):
             return read_blob(written, self._names)
         if self._read_call is None:
@@ -136,6 +149,12 @@ class ValueReader:
         )
 
 
+def _from_hex(written: str) -> bytes:
+    if not written.startswith("0x"):
+        raise ValueError(f"{written!r} is no hex")
+    return bytes.fromhex(written[2:])
+
+
 def greatest(abi_type: str) -> int:
     """The greatest value of an integer type."""
     match = _INTEGER(abi_type)
@@ -146,25 +165,12 @@ def greatest(abi_type: str) -> int:
 def item_types(abi_type: str, count: int) -> Sequence[str]:
     """The types of the items of an array or tuple. Raises ValueError when it has not ``count``."""
     array = _ARRAY(abi_type)
+    if not array and not abi_type.startswith("("):
+        raise ValueError(f"{abi_type} has no items")
     types = [array[1]] * int(array[2] or count) if array else split_types(abi_type[1:-1])
     if len(types) != count:
         raise ValueError(f"{abi_type} has {len(types)} items, not {count}")
     return types
-
-
-def split_types(inner: str) -> list[str]:
-    """Cut ``address,(bool,bytes)[],uint8`` at the commas outside brackets."""
-    return list(_split(inner)) if inner else []
-
-
-def _split(inner: str) -> Iterator[str]:
-    depth = start = 0
-    for index, letter in enumerate(inner):
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            yield inner[start:index]
-            start = index + 1
-    yield inner[start:]
 
 
 def abi_value(abi_type: str, value: Value) -> Any:

@@ -12,15 +12,19 @@ import warnings
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("BITSANDBYTES_NOWELCOME", "1")
+# transformers sets its logger's level when it is imported: below is too early for it
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 # OpenMP threads that spin for milliseconds at each barrier make a training 10 to 20 times slower as
 # soon as another program wants a core; a short spin costs nothing on an idle machine
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 # fewer gaps between blocks where rows differ in length; must be set before CUDA starts
 os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+# one run uses one GPU, the first that the user left visible; TRL refuses to see two
+os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 # a user's environment must not switch off the guard that torch.load has against pickles
 os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
 
-for _name in ("bitsandbytes", "transformers", "trl", "peft", "accelerate", "torch.distributed"):
+for _name in ("bitsandbytes", "trl", "peft", "accelerate", "torch.distributed"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", module=r"(torch|transformers|trl|peft|bitsandbytes|accelerate)\b")

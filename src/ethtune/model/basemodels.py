@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from ethtune.core.atomic import new_folder
@@ -39,6 +41,11 @@ class BaseModel:
     source: str
     origin: str
     revision: str | None = None
+
+    @property
+    def public_name(self) -> str:
+        """The name under which another machine finds it: what an adapter says it belongs to."""
+        return _EMBEDDED_HUB_ID if self.name == EMBEDDED_ALIAS else self.name
 
     @property
     def is_local(self) -> bool:
@@ -75,12 +82,20 @@ def resolve(name: str, *, revision: str | None, cache_dir: str | None, emit: Emi
         return BaseModel(name, str(_converted(path, path.stem, emit)), "local GGUF file", None)
     if name == EMBEDDED_ALIAS:
         return _embedded(revision=revision, cache_dir=cache_dir, emit=emit)
+    name = _hub_ids().get(name, name)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ConfigError(
             f'model.base_model is "{name}": no such folder, and no hub id such as owner/name',
             hint=f"--base-model {EMBEDDED_ALIAS} works offline",
         )
     return BaseModel(name, name, "hub", revision)
+
+
+def _hub_ids() -> dict[str, str]:
+    """Alias to hub id, of the built-in catalog."""
+    catalog = resources.files("ethtune.assets") / "models" / "catalog.json"
+    models = json.loads(catalog.read_text(encoding="utf-8"))["models"]
+    return {str(model["alias"]): str(model["hub_id"]) for model in models}
 
 
 def _embedded(*, revision: str | None, cache_dir: str | None, emit: Emit) -> BaseModel:

@@ -57,18 +57,19 @@ def commit(staging: Path, final: Path) -> int:
 def verify(folder: Path) -> str | None:
     """Why ``folder`` is no complete checkpoint, in words; None when every byte is as written."""
     try:
-        entries = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))["files"].items()
+        plain = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+        entries = [(n, e["bytes"], e["sha256"]) for n, e in plain["files"].items()]
     except FileNotFoundError:
         return f"it has no {COMPLETE}: the save was interrupted"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"its {COMPLETE} cannot be read"
-    for name, entry in entries:
+    for name, size, sha256 in entries:
         item = folder / name
         if not item.is_file():
             return f"{name} is missing"
-        if item.stat().st_size != entry["bytes"]:
-            return f"{name} has {item.stat().st_size} bytes instead of {entry['bytes']}"
-        if hashlib.sha256(item.read_bytes()).hexdigest() != entry["sha256"]:
+        if item.stat().st_size != size:
+            return f"{name} has {item.stat().st_size} bytes instead of {size}"
+        if hashlib.sha256(item.read_bytes()).hexdigest() != sha256:
             return f"{name} has changed since it was written"
     return None
 

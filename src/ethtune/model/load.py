@@ -67,36 +67,44 @@ def add_adapter(model: PreTrainedModel, lora: LoraSection, *, seed: int) -> Peft
     _check_targets(model, lora)
     set_seed(seed)
     targets = lora.target_modules
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=lora.r,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules=targets if isinstance(targets, str) else list(targets),
-            bias=lora.bias,
-            task_type=lora.task_type,
-            use_dora=lora.use_dora,
-            use_rslora=lora.use_rslora,
-        ),
+    wanted = LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        bias=lora.bias,
+        task_type=lora.task_type,
+        use_dora=lora.use_dora,
+        use_rslora=lora.use_rslora,
     )
+    try:
+        return get_peft_model(model, wanted)
+    except ValueError as error:  # a pattern that matches nothing
+        raise _no_such_layer(model, str(targets)) from error
 
 
 def _check_targets(model: PreTrainedModel, lora: LoraSection) -> None:
     if isinstance(lora.target_modules, str):
         return  # "all-linear" or a regular expression, which peft judges
-    linear = {
+    missing = [name for name in lora.target_modules if name not in _linear_layers(model)]
+    if missing:
+        raise _no_such_layer(model, ", ".join(missing))
+
+
+def _no_such_layer(model: PreTrainedModel, wanted: str) -> ConfigError:
+    linear = sorted(_linear_layers(model) - {"lm_head"})
+    return ConfigError(
+        f"lora.target_modules: {model.config.model_type} has no linear layer {wanted}",
+        hint=f"its linear layers are {', '.join(linear)}, or all-linear",
+    )
+
+
+def _linear_layers(model: PreTrainedModel) -> set[str]:
+    return {
         name.rpartition(".")[2]
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear)
     }
-    missing = [name for name in lora.target_modules if name not in linear]
-    if missing:
-        raise ConfigError(
-            f"lora.target_modules: {model.config.model_type} has no linear layer "
-            f"{', '.join(missing)}",
-            hint=f"its linear layers are {', '.join(sorted(linear - {'lm_head'}))}, or all-linear",
-        )
 
 
 def _quantization(config: Config, device: Device) -> Any:

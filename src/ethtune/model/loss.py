@@ -13,12 +13,12 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from ethtune.model.batches import IGNORED
+from ethtune.model.batches import CPU_MULTIPLE, IGNORED, padding_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_CHUNK_POSITIONS = 1024
+_CHUNK_POSITIONS = 256
 
 
 def labelled_loss(
@@ -32,6 +32,10 @@ def labelled_loss(
     """
     labels = inputs["labels"][0]  # (T,)
     positions = (labels[1:] != IGNORED).nonzero()[:, 0]  # (N,), of the token before each label
+    num_labels = positions.numel()
+    if positions.device.type == "cpu":  # few shapes, see ``batches``
+        extra = padding_of(num_labels, CPU_MULTIPLE)
+        positions = torch.cat([positions, positions.new_zeros(extra)])
     logits = model(
         input_ids=inputs["input_ids"],
         position_ids=inputs["position_ids"],
@@ -39,6 +43,7 @@ def labelled_loss(
         use_cache=False,
     ).logits[0]  # (N, V)
     targets = labels[1:][positions]  # (N,)
+    targets[num_labels:] = IGNORED
     loss = logits.new_zeros((), dtype=torch.float32)
     correct = torch.zeros((), dtype=torch.long, device=logits.device)
     for chunk, wanted in zip(
@@ -46,7 +51,7 @@ def labelled_loss(
     ):
         loss = loss + checkpoint(_summed, chunk, wanted, use_reentrant=False)
         correct += (chunk.detach().argmax(-1) == wanted).sum()
-    return loss, correct, int(positions.numel())
+    return loss, correct, num_labels
 
 
 def _summed(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

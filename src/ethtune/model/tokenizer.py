@@ -4,11 +4,13 @@
     └───────────────────────── prompt, not learned ─────────────────────────┴─ learned, with end ─┘
 
 Prompt and completion are tokenised apart, so the border is always a token border, in training as
-in generation. The end is the id that generation stops on.
+in generation. The end is the id that generation stops on. Names and texts in a transaction are
+anybody's to choose: a special token spelled out in one stays text.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
@@ -33,11 +35,13 @@ class PromptTokenizer:
             raise ConfigError("the base model's tokenizer has no end token: it could never stop")
         self.tokenizer = tokenizer
         self.template = "chat" if tokenizer.chat_template else "plain"
+        self._special = re.compile("|".join(map(re.escape, _special_words(tokenizer))))
         self._opening = self._without_persona()
         self.end_id = self._end_id()
 
     def prompt_text(self, prompt: str) -> str:
         """The whole text before the completion."""
+        prompt = self._special.sub(lambda match: f"{match[0][:1]} {match[0][1:]}", prompt)
         if self.template == "plain":
             return _FALLBACK_PROMPT.format(prompt=prompt)
         return self._render([*self._opening, {"role": "user", "content": prompt}])
@@ -53,7 +57,7 @@ class PromptTokenizer:
 
     def encode_completion(self, completion: str) -> list[int]:
         """Ids of the completion and the end token."""
-        return [*self._ids(completion), self.end_id]
+        return [*self._ids(completion, split_special_tokens=True), self.end_id]
 
     def decode(self, ids: list[int]) -> str:
         """Text of a completion, its special tokens left out."""
@@ -82,8 +86,8 @@ class PromptTokenizer:
             return []
         return silent if is_shorter else []
 
-    def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+    def _ids(self, text: str, **options: bool) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False, **options)["input_ids"])
 
     def _end_id(self) -> int:
         """The token with which the template ends an assistant's turn, else the end of text.
@@ -100,6 +104,11 @@ class PromptTokenizer:
         tail = self._ids(text.rpartition(mark)[2])
         special = set(self.tokenizer.all_special_ids) | set(self.tokenizer.added_tokens_decoder)
         return next((token for token in tail if token in special), eos)
+
+
+def _special_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
 
 
 def load_tokenizer(base: BaseModel, *, cache_dir: str | None, trust_remote_code: bool) -> Any:

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from transformers import Trainer
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 from ethtune.core.config import Config
 from ethtune.core.errors import DivergedError
@@ -34,7 +35,8 @@ from ethtune.core.events import (
     StepLogged,
 )
 from ethtune.core.runfolder import RunFolder
-from ethtune.model.batches import collate
+from ethtune.model.arguments import library_arguments
+from ethtune.model.batches import CPU_MULTIPLE, collate
 from ethtune.model.checkpoints import STAGING, commit, rotate
 from ethtune.model.device import Device, memory_use
 from ethtune.model.loss import labelled_loss
@@ -71,8 +73,8 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
         self._staging: Path | None = None
         train, validation = datasets
         super().__init__(
-            args=_arguments(config, run, device, has_validation=validation is not None),
-            data_collator=collate,
+            args=library_arguments(config, run, device, has_validation=validation is not None),
+            data_collator=partial(collate, multiple=CPU_MULTIPLE if device.kind == "cpu" else 1),
             train_dataset=train,
             eval_dataset=validation,
             **parts,
@@ -84,6 +86,13 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
                 parameter.data = parameter.data.float()
 
     # -- steps ---------------------------------------------------------------------------------
+
+    def _run_epoch(self, **parts: Any) -> None:
+        """No step beyond the last, when what is resumed only lacks its result."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(**parts)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -109,8 +118,8 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
             raise DivergedError(
                 f"step {self.state.global_step + 1}: the loss is {value}; "
                 "the weights are still those of the step before",
-                hint=f"lower the learning rate (now {self.args.learning_rate:g}), then: "
-                f"ethtune resume {self._run.path}",
+                hint=f"train anew with a lower --learning-rate than {self.args.learning_rate:g}; "
+                f"{self._run.path} keeps its checkpoints",
             )
         return loss
 
@@ -121,8 +130,8 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
             raise DivergedError(
                 f"step {self.state.global_step + 1}: the gradient's norm is {float(norm)}; "
                 "the weights are still those of the step before",
-                hint=f"lower the learning rate (now {self.args.learning_rate:g}), then: "
-                f"ethtune resume {self._run.path}",
+                hint=f"train anew with a lower --learning-rate than {self.args.learning_rate:g}; "
+                f"{self._run.path} keeps its checkpoints",
             )
         return norm
 
@@ -168,7 +177,9 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Loss and top-1 accuracy over every validation token, each counted once."""
-        with self._outside_step():
+        # a loader draws a seed: without the fork, dropout after a validation that an interrupted
+        # run left out would be another than after one that took place
+        with self._outside_step(), torch.random.fork_rng(devices=()):
             metrics = self._validate()
         self.log(dict(metrics))
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -253,49 +264,3 @@ def _evaluation_mode(model: torch.nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.training = True
-
-
-def _arguments(
-    config: Config, run: RunFolder, device: Device, *, has_validation: bool
-) -> SFTConfig:
-    """The library's arguments, every one that matters named; ARCHITECTURE.md lists its traps."""
-    training, logging = config.training, config.logging
-    warmup = training.warmup_steps or training.warmup_ratio  # below 1 it is a share of the steps
-    return SFTConfig(
-        output_dir=str(run.path),
-        num_train_epochs=training.num_train_epochs,
-        max_steps=training.max_steps,
-        per_device_train_batch_size=training.per_device_train_batch_size,
-        per_device_eval_batch_size=training.per_device_eval_batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation_steps,
-        learning_rate=training.learning_rate,
-        weight_decay=training.weight_decay,
-        max_grad_norm=training.max_grad_norm,
-        warmup_steps=warmup,
-        lr_scheduler_type=training.lr_scheduler_type,
-        seed=training.seed,
-        optim=config.optimization.optim,
-        gradient_checkpointing=config.optimization.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-        bf16=device.precision == "bf16",
-        fp16=device.precision == "fp16",
-        use_cpu=device.kind == "cpu",
-        dataloader_pin_memory=device.kind == "cuda",
-        logging_steps=logging.logging_steps,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,  # the default would log a diverged run as loss 0.0
-        save_strategy=logging.save_strategy,
-        save_steps=logging.save_steps,
-        save_total_limit=None,  # ours counts complete checkpoints only
-        eval_strategy=logging.eval_strategy if has_validation else "no",
-        eval_steps=logging.eval_steps,
-        metric_for_best_model=logging.metric_for_best_model,
-        load_best_model_at_end=False,  # ours works where save and eval steps differ
-        report_to=list(logging.report_to) or "none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        max_length=None,
-        packing=False,  # the rows are packed already
-        dataset_kwargs={"skip_prepare_dataset": True},
-        ddp_find_unused_parameters=False,
-    )

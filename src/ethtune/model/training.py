@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from ethtune.core.runfolder import RunFolder
 from ethtune.core.tokens import TokenRow
 from ethtune.core.units import format_bytes
 from ethtune.model.basemodels import BaseModel
-from ethtune.model.batches import to_dataset
+from ethtune.model.batches import CPU_MULTIPLE, padding_of, to_dataset
 from ethtune.model.callbacks import RunHooks, StopSignals
 from ethtune.model.device import Device, memory_use
 from ethtune.model.load import add_adapter, load_base
@@ -78,7 +79,9 @@ def train_adapter(
             model=model,
             processing_class=job.tokenizer,
         )
-        trainer.add_callback(RunHooks(signals, lambda steps: _plan(trainer, job, steps, emit)))
+        trainer.add_callback(
+            RunHooks(signals, lambda steps: _plan(trainer, config, job, steps, emit))
+        )
         trainer.remove_callback(PrinterCallback)
         _run(trainer, run, job.device, resume_from)
         if trainer.state.global_step < trainer.state.max_steps:
@@ -94,6 +97,7 @@ def _load(job: TrainingJob, config: Config, emit: Emit) -> Any:
     emit(PhaseStarted("loading"))
     model = load_base(job.base, config, job.device)
     model = add_adapter(model, config.lora, seed=config.training.seed)
+    model.peft_config["default"].base_model_name_or_path = job.base.public_name
     trainable, total = model.get_nb_trainable_parameters()
     memory = memory_use()
     emit(
@@ -114,29 +118,39 @@ def _run(trainer: QLoraTrainer, run: RunFolder, device: Device, resume_from: Pat
         raise MachineError(
             f"{device.name} ran out of memory at step {trainer.state.global_step + 1}: "
             f"{str(error).splitlines()[0]}",
-            hint="halve data.max_seq_length, or set training.per_device_train_batch_size=1 and "
-            f"optimization.gradient_checkpointing=true; then: ethtune resume {run.path}",
+            hint="train anew with half of data.max_seq_length, --batch-size 1, or "
+            f"optimization.gradient_checkpointing=true; {run.path} keeps its checkpoints",
         ) from error
     finally:
         gc.collect()
 
 
-def _plan(trainer: QLoraTrainer, job: TrainingJob, steps: int, emit: Emit) -> None:
+def _plan(trainer: QLoraTrainer, config: Config, job: TrainingJob, steps: int, emit: Emit) -> None:
     train, validation = job.packs
-    batch = trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps
+    training = config.training
     emit(
         TrainingPlanned(
             total_steps=steps,
-            num_train_epochs=round(steps * batch / len(train), 3),
+            num_train_epochs=round(steps / training.steps_per_epoch(len(train)), 3),
             num_train_rows=sum(map(len, train)),
             num_eval_rows=sum(map(len, validation)),
-            effective_batch_size=batch,
+            effective_batch_size=config.effective_batch_size,
             tokens_per_epoch=sum(len(row.input_ids) for pack in train for row in pack),
-            padding_share=0.0,
+            padding_share=_padding_share(train, trainer.args.per_device_train_batch_size, job),
         )
     )
     emit(PhaseStarted("training"))
     trainer.start_window()
+
+
+def _padding_share(packs: Packs, batch_size: int, job: TrainingJob) -> float:
+    """Of all computed tokens; packs in their own order, shuffling moves it little."""
+    if job.device.kind != "cpu":
+        return 0.0
+    lengths = [sum(len(row.input_ids) for row in pack) for pack in packs]
+    sums = [sum(lengths[at : at + batch_size]) for at in range(0, len(lengths), batch_size)]
+    padding = sum(padding_of(length, CPU_MULTIPLE) for length in sums)
+    return round(padding / (padding + sum(sums)), 4)
 
 
 def _check_disk(run: RunFolder, model: Any, config: Config) -> None:
@@ -179,3 +193,5 @@ def _save_final(trainer: QLoraTrainer, run: RunFolder) -> None:
     """Adapter and tokenizer, loadable by plain peft and transformers."""
     trainer.model.save_pretrained(run.path)
     trainer.processing_class.save_pretrained(run.path)
+    os.chmod(run.adapter, 0o644)  # safetensors makes it private, its neighbours are not
+    (run.path / "README.md").unlink(missing_ok=True)  # peft's unfilled form; ours comes after

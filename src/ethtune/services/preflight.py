@@ -12,7 +12,7 @@ from ethtune.core.config import Config
 from ethtune.core.errors import ConfigError, MachineError, RunError
 from ethtune.core.events import Emit, Message, PhaseStarted
 from ethtune.core.runfolder import RunFolder
-from ethtune.core.runlock import RunLock
+from ethtune.core.runlock import require_unheld
 from ethtune.core.units import format_bytes, format_duration
 from ethtune.device.target import local_target
 from ethtune.services.estimation import Amount, EstimateReport, estimate
@@ -83,16 +83,10 @@ def dataset_folder(config: Config) -> Path:
     return Path(config.data.dataset)
 
 
-def require_unlocked(folder: RunFolder) -> None:
-    """Raises RunError, naming the process, when one trains there."""
-    if folder.lock.is_file():
-        RunLock(folder.lock).release()
-
-
 def require_free(folder: RunFolder) -> None:
     """The folder is new or empty and has room. Raises RunError or MachineError."""
     if folder.manifest.is_file():
-        require_unlocked(folder)
+        require_unheld(folder.lock)
         raise RunError(
             f"{folder.path} already holds a run",
             hint=f"ethtune resume {folder.path}, or choose another --output",

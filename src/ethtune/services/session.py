@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ethtune.core.atomic import write_text
 from ethtune.core.compose import ComposedConfig
 from ethtune.core.errors import EthtuneError, Interrupted
 from ethtune.core.eventlog import EventReader, EventWriter, LoggedEvent
 from ethtune.core.events import Emit, Ending, Event, Message, PhaseStarted, RunEnded, RunStarted
 from ethtune.core.logline import LineLog
-from ethtune.core.runfolder import RunFolder
+from ethtune.core.runfolder import RunFolder, read_json
 from ethtune.core.runlock import RunLock
 from ethtune.core.runstate import RunState, fold, fold_all
+from ethtune.services.modelcard import model_card
 from ethtune.services.preflight import Prepared
 
 
@@ -81,6 +83,7 @@ class Session:
                     resume_from=resume_from,
                     emit=self.emit,
                 )
+                write_text(self._folder.path / "README.md", self._card(prepared))
                 ending = RunEnded("finished", result.steps, 0.0)
             except EthtuneError as error:
                 ending = _ending(error, self._state.step)
@@ -98,6 +101,10 @@ class Session:
         self._state = fold(self._state, LoggedEvent(self._seq, time.time(), event))
         for sink in self._sinks:
             sink(event)
+
+    def _card(self, prepared: Prepared) -> str:
+        manifest = read_json(self._folder.manifest)
+        return model_card(manifest, self._config, self._state, prepared.job.base.public_name)
 
     @contextlib.contextmanager
     def _logs(self) -> Iterator[None]:

@@ -7,16 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ethtune.core.compose import ComposedConfig
-from ethtune.core.config import Config
 from ethtune.core.errors import ConfigError, MachineError, RunError
 from ethtune.core.events import SILENT, Emit, Message
 from ethtune.core.runfolder import RunFolder, open_run, read_json, write_json
-from ethtune.services.preflight import (
-    dataset_folder,
-    prepare_job,
-    require_free,
-    require_unlocked,
-)
+from ethtune.core.runlock import require_unheld
+from ethtune.services.preflight import dataset_folder, prepare_job, require_free
 from ethtune.services.rows import file_hashes
 from ethtune.services.runrecord import (
     changed_versions,
@@ -41,7 +36,7 @@ def train(composed: ComposedConfig, *, command: str, events: Emit = SILENT) -> T
     for hint in composed.hints:
         events(Message("info", hint))
     prepared = prepare_job(config, dataset, events)
-    folder.path.mkdir(parents=True, exist_ok=True)
+    _create(folder.path)
     session = Session(folder, composed, command, events)
     try:
         write_json(folder.manifest, manifest_of(prepared, config, dataset, command))
@@ -67,7 +62,7 @@ def resume(
     override would make it another run.
     """
     folder = open_run(path)
-    require_unlocked(folder)
+    require_unheld(folder.lock)
     manifest = read_json(folder.manifest)
     composed = resumed_config(folder, overrides or {})
     dataset = Path(str(manifest["dataset"]["path"]))
@@ -77,13 +72,23 @@ def resume(
             hint="restore them, or start a new run on the new data",
         )
     first_step, start = _starting_point(folder, checkpoint, events)
-    _require_steps_left(path, composed.config, first_step)
     for line in changed_versions(manifest):
         events(Message("warning", line))
     prepared = prepare_job(composed.config, dataset, events)
+    total_steps = composed.config.training.total_steps(len(prepared.rows.train))
+    _require_work_left(folder, first_step, total_steps)
     session = Session(folder, composed, command, events)
     write_config(folder, composed)
     return session.run(prepared, resume_from=start, first_step=first_step)
+
+
+def _create(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(
+            f"{folder} cannot be created: {error.strerror or error}", hint="choose another --output"
+        ) from error
 
 
 def _starting_point(
@@ -106,9 +111,10 @@ def _starting_point(
     return 0, None
 
 
-def _require_steps_left(path: Path, config: Config, step: int) -> None:
-    if 0 < config.training.max_steps <= step:
+def _require_work_left(folder: RunFolder, step: int, total: int) -> None:
+    """Steps, or the result alone: a run may have died between its last step and its adapter."""
+    if step > total or (step == total and folder.adapter.is_file()):
         raise RunError(
-            f"nothing is left to do: {path} is at step {step} of {config.training.max_steps}",
-            hint=f"ethtune resume {path} --set training.max_steps={step + 100}",
+            f"nothing is left to do: {folder.path} is at step {step} of {total}",
+            hint=f"ethtune resume {folder.path} --set training.max_steps={step + 100}",
         )

@@ -16,7 +16,8 @@ from ethtune.core.compose import compose
 from ethtune.core.config import Config
 from ethtune.core.errors import RunError
 from ethtune.core.events import Emit, Message
-from ethtune.core.runfolder import RunFolder, open_run
+from ethtune.core.runfolder import RunFolder, open_run, read_json
+from ethtune.dataset.prompts import PROMPT_VERSION
 from ethtune.model.checkpoints import find_checkpoints, verify
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def find_tuned(path: Path, *, events: Emit) -> TunedModel:
         step, adapter = _newest_checkpoint(run)
         text = f"the run has no finished adapter yet: using its checkpoint of step {step}"
         events(Message("warning", text))
+    versions = read_json(run.manifest).get("prompt_versions", [])
+    if versions and str(PROMPT_VERSION) not in versions:
+        text = f"the run learned prompts of version {versions[-1]}, these are of {PROMPT_VERSION}"
+        events(Message("warning", f"{text}: answers will be worse; prepare and train anew"))
     if not run.config.is_file():
         raise RunError(f"{run.config} is missing", hint="the run folder is incomplete")
     return TunedModel(run, compose(config_file=run.config).config, adapter, step)

@@ -37,18 +37,18 @@ def test_no_key_stands_twice(table):
 
 def test_argument_names_are_unique_after_structs_are_opened():
     for signature in (*functions().values(), *events().values(), *commands().values()):
-        names = [
-            name
-            for parameter in signature.parameters
-            for name, _ in parameter.fields or [(parameter.name, "")]
-        ]
+        names = [item.name for parameter in signature.parameters for item in parameter.opened]
         assert len(set(names)) == len(names), signature.canonical
 
 
 def test_struct_arrays_and_indexed_parameters_are_read():
     signature = parse_signature("f((address a,(bool b,bytes c)[] d) e,(uint8 g)[2] h,string i)")
     assert signature.canonical == "f((address,(bool,bytes)[]),(uint8)[2],string)"
-    assert signature.parameters[0].fields == (("a", "address"), ("d", "(bool,bytes)[]"))
+    fields = signature.parameters[0].opened
+    assert [(field.name, field.type) for field in fields] == [
+        ("a", "address"), ("d", "(bool,bytes)[]"),
+    ]  # fmt: skip
+    assert [member.name for member in fields[1].members] == ["b", "c"]
 
 
 def test_contracts_name_known_protocols_and_whole_addresses():

@@ -13,7 +13,14 @@ from dataclasses import replace
 import pytest
 
 from ethtune.core.errors import RunError
-from ethtune.core.runlock import Holder, RunLock, is_alive, is_stopped, read_holder
+from ethtune.core.runlock import (
+    Holder,
+    RunLock,
+    is_alive,
+    is_stopped,
+    read_holder,
+    require_unheld,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and forks")
 
@@ -130,3 +137,19 @@ def test_unreadable_lock_files_name_nobody(path, content):
     path.write_text(content)
     assert read_holder(path) is None
     RunLock(path).release()
+
+
+def test_asking_whether_it_is_free_takes_and_changes_nothing(path, hold):
+    require_unheld(path)
+    assert not path.exists()
+    process, _ = hold()
+    with pytest.raises(RunError, match=f"process {process.pid} trains there"):
+        require_unheld(path)
+    process.kill()
+    process.wait()
+    before = path.read_bytes()
+    require_unheld(path)
+    assert path.read_bytes() == before
+    lock = RunLock(path)
+    assert lock.previous.pid == process.pid
+    lock.release()

@@ -7,7 +7,7 @@ from dataset_builders import example, token_row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ethtune.dataset.packing import group_by_length, pack, padding_share
+from ethtune.dataset.packing import pack
 from ethtune.dataset.tokens import TooLong, tokenize
 
 LIMIT = 64
@@ -47,33 +47,11 @@ def test_no_two_packs_could_be_one(sizes: list[int]) -> None:
 def test_best_fit_fills_the_fullest_pack_that_has_room() -> None:
     packs = pack([token_row(0, size) for size in (50, 40, 20, 14, 4)], LIMIT)
     assert [item.rows for item in packs] == [(0, 3), (1, 2, 4)]
-    assert padding_share(packs, LIMIT) == 0
-    assert padding_share(pack([token_row(0, 16)], LIMIT), LIMIT) == 0.75
-    assert padding_share([], LIMIT) == 0
 
 
 def test_a_row_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="65 tokens, limit 64"):
         pack([token_row(0, LIMIT + 1)], LIMIT)
-
-
-@given(lengths, st.integers(1, 8), st.integers(0, 3))
-def test_batches_of_like_length_hold_every_row_once(
-    sizes: list[int], batch_size: int, seed: int
-) -> None:
-    rows = [token_row(number, size) for number, size in enumerate(sizes)]
-    batches = group_by_length(rows, batch_size, seed=seed)
-    assert sorted(row for batch in batches for row in batch) == list(range(len(sizes)))
-    assert all(len(batch) <= batch_size for batch in batches)
-    assert batches == group_by_length(rows, batch_size, seed=seed)
-    if sizes:
-        assert max(sizes) in [sizes[row] for row in batches[0]]
-
-
-def test_like_lengths_share_a_batch() -> None:
-    rows = [token_row(number, 10 + number % 2 * 40) for number in range(64)]
-    batches = group_by_length(rows, 8, seed=1)
-    assert all(len({len(rows[row].input_ids) for row in batch}) == 1 for batch in batches)
 
 
 def test_rows_are_tokenized_whole_or_not_at_all() -> None:

@@ -56,8 +56,8 @@ def _change(case: Case) -> Intent | None:
 
 
 def _permit(case: Case) -> Intent | None:
-    if case.call.text("owner") != case.actor:
-        return None
+    if "value" not in case.call.arguments or case.call.text("owner") != case.actor:
+        return None  # Permit2 has another of that name
     if case.is_settled and _approval_event(case) is None:
         return None
     return _erc20(case, case.call.number("value"), case.call.text("spender"))

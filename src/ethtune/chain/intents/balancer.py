@@ -11,7 +11,7 @@ _ACTIONS: dict[str, Action] = {"joinPool": "add_liquidity", "exitPool": "remove_
 def liquidity(case: Case) -> Intent | None:
     """The two functions of the vault; on record it must report the change."""
     action = _ACTIONS.get(case.call.function or "")
-    if action is None or not case.has_role("vault") or not case.call.arguments:
+    if action is None or not case.has_role("vault") or "poolId" not in case.call.arguments:
         return None
     if case.is_settled and not any(case.events("PoolBalanceChanged", case.call.target)):
         return None

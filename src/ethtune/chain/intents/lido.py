@@ -14,10 +14,10 @@ def staking(case: Case) -> Intent | None:
     call, function = case.call, case.call.function
     if case.has_role("staking") and (call.is_plain or function == "submit"):
         return case.intent("stake", "lido", sent=[case.movement(NATIVE, call.value_wei)])
-    if case.has_role("wrapper") and function == "wrap" and call.arguments:
+    if case.has_role("wrapper") and "stETHAmount" in call.arguments:
         sent = [case.movement(_STETH, call.number("stETHAmount"))]
         return case.intent("wrap", "lido", sent=sent)
-    if case.has_role("wrapper") and function == "unwrap" and call.arguments:
+    if case.has_role("wrapper") and "wstETHAmount" in call.arguments:
         sent = [case.movement(str(call.target), call.number("wstETHAmount"))]
         return case.intent("unwrap", "lido", sent=sent)
     if case.has_role("withdrawals") and function == "requestWithdrawals":

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from ethtune.chain.case import Case
 from ethtune.chain.protocols import NATIVE, WETH
+from ethtune.chain.signatures import reports
 from ethtune.core.intent import Intent
 
-_SWAPS = frozenset({"Swap", "TokenExchange", "TokenExchangeUnderlying"})
-_CURVE = frozenset({"TokenExchange", "TokenExchangeUnderlying"})
+_SWAPS = frozenset({"Swap", "TokenExchange", "TokenExchangeUnderlying", "LOG_SWAP"})
 
 
 def swap(case: Case) -> Intent | None:
@@ -36,11 +36,11 @@ def _in_pool(asset: str) -> str:
 
 
 def _protocol(case: Case) -> str | None:
-    contract = case.contract
-    if contract is not None and contract.role == "vault":
-        return contract.protocol
-    target = case.call.target
-    is_curve = any(
-        event.name in _CURVE and event.address == target for event in case.described.events
-    )
-    return "curve" if is_curve else None
+    """That of the called contract; of a pool that was called, the one that reports so."""
+    if case.contract is not None:
+        return case.contract.protocol
+    for event in case.described.events:
+        if event.name in _SWAPS and event.address == case.call.target:
+            told = reports().get(str(event.topic0))
+            return told.protocol if told else None
+    return None

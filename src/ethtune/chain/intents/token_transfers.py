@@ -11,13 +11,16 @@ from ethtune.chain.flows import Transfer
 from ethtune.core.intent import Intent, Movement
 
 _FUNCTIONS = frozenset({"transfer", "transferFrom", "safeTransferFrom", "safeBatchTransferFrom"})
+_COUNTS = frozenset({"value", "tokenId", "id", "ids"})
 
 
 def transfer(case: Case) -> Intent | None:
     """transfer, transferFrom, safeTransferFrom, safeBatchTransferFrom of any token."""
     call = case.call
-    if call.function not in _FUNCTIONS or not call.arguments or call.target is None:
+    if call.function not in _FUNCTIONS or call.target is None:
         return None
+    if "to" not in call.arguments or call.arguments.keys().isdisjoint(_COUNTS):
+        return None  # another function of that name
     owner = call.text("from") if "from" in call.arguments else case.actor
     moved = _moved(case, owner)
     standard = _standard(case, moved)

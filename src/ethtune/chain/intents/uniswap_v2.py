@@ -14,7 +14,7 @@ from ethtune.core.intent import Bound, Intent, Movement
 def swap(case: Case) -> Intent | None:
     """The nine swap functions of the router."""
     call = case.call
-    if not (call.function or "").startswith("swap") or "path" not in call.arguments:
+    if not (call.function or "").startswith("swap") or not {"path", "to"} <= call.arguments.keys():
         return None
     path = [str(token) for token in call.arguments["path"]]
     if len(path) < 2 or not (case.has_role("router") or _touched(case, "Swap")):
@@ -36,7 +36,7 @@ def liquidity(case: Case) -> Intent | None:
     """All variants of addLiquidity and removeLiquidity."""
     call = case.call
     function = call.function or ""
-    if not function.startswith(("addLiquidity", "removeLiquidity")) or not call.arguments:
+    if not function.startswith(("addLiquidity", "removeLiquidity")) or "to" not in call.arguments:
         return None
     is_adding = function.startswith("add")
     if not (case.has_role("router") or _touched(case, "Mint" if is_adding else "Burn")):

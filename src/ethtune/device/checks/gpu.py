@@ -52,7 +52,7 @@ def judge_several(facts: Facts, _config: Config) -> Verdict:
     if len(facts.gpus) > 1 and "," in facts.environment.get("CUDA_VISIBLE_DEVICES", ","):
         return warn(
             f"{len(facts.gpus)} GPUs are visible, a run uses one",
-            "choose one: CUDA_VISIBLE_DEVICES=0, or train on all with --gpus",
+            "the first is taken; CUDA_VISIBLE_DEVICES=1 chooses the other",
         )
     return ok("one GPU")
 

@@ -1,0 +1,55 @@
+"""A run's config in, the training library's own arguments out."""
+
+from __future__ import annotations
+
+from trl import SFTConfig
+
+from ethtune.core.config import Config
+from ethtune.core.runfolder import RunFolder
+from ethtune.model.device import Device
+
+
+def library_arguments(
+    config: Config, run: RunFolder, device: Device, *, has_validation: bool
+) -> SFTConfig:
+    """Every one that matters is named; ARCHITECTURE.md lists the traps of the defaults."""
+    training, logging = config.training, config.logging
+    warmup = training.warmup_steps or training.warmup_ratio  # below 1 it is a share of the steps
+    return SFTConfig(
+        output_dir=str(run.path),
+        num_train_epochs=training.num_train_epochs,
+        max_steps=training.max_steps,
+        per_device_train_batch_size=training.per_device_train_batch_size,
+        per_device_eval_batch_size=training.per_device_eval_batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        warmup_steps=warmup,
+        lr_scheduler_type=training.lr_scheduler_type,
+        seed=training.seed,
+        optim=config.optimization.optim,
+        gradient_checkpointing=config.optimization.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        bf16=device.precision == "bf16",
+        fp16=device.precision == "fp16",
+        use_cpu=device.kind == "cpu",
+        dataloader_pin_memory=device.kind == "cuda",
+        logging_steps=logging.logging_steps,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,  # the default would log a diverged run as loss 0.0
+        save_strategy=logging.save_strategy,
+        save_steps=logging.save_steps,
+        save_total_limit=None,  # ours counts complete checkpoints only
+        eval_strategy=logging.eval_strategy if has_validation else "no",
+        eval_steps=logging.eval_steps,
+        metric_for_best_model=logging.metric_for_best_model,
+        load_best_model_at_end=False,  # ours works where save and eval steps differ
+        report_to=list(logging.report_to) or "none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        max_length=None,
+        packing=False,  # the rows are packed already
+        dataset_kwargs={"skip_prepare_dataset": True},
+        ddp_find_unused_parameters=False,
+    )

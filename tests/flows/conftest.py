@@ -1,0 +1,116 @@
+"""Real runs of the tiny model: NF4 twice quantised, dropout on, packed rows, validation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ethtune.core.eventlog import EventReader
+from ethtune.core.events import Event
+
+SETTINGS = {
+    "training.max_steps": 8,
+    "training.gradient_accumulation_steps": 2,
+    "training.learning_rate": 1e-2,
+    "data.max_seq_length": 1536,
+    "logging.logging_steps": 1,
+    "logging.save_steps": 2,
+    "logging.eval_steps": 2,
+    "logging.save_total_limit": 4,
+    "logging.load_best_model_at_end": "false",
+    "data.max_train_samples": 24,
+    "data.max_eval_samples": 4,
+}
+PATIENCE_SECONDS = 120
+
+
+def events_of(run: Path) -> list[Event]:
+    return [logged.event for logged in EventReader(run / "events.jsonl").poll()]
+
+
+def sha256(run: Path) -> str:
+    return hashlib.sha256((run / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def train_words(tiny_model, dataset) -> Callable[..., list[str]]:
+    """``train_words(run, key=value, …)``: the command line of a run of 8 steps."""
+
+    def words(run, settings=(), **flags):
+        chosen = SETTINGS | dict(settings)
+        given = {"dataset": dataset, "base-model": tiny_model, "output": run} | flags
+        return [
+            "train",
+            *(str(word) for flag, value in given.items() for word in (f"--{flag}", value)),
+            *(word for key, value in chosen.items() for word in ("--set", f"{key}={value}")),
+        ]
+
+    return words
+
+
+@pytest.fixture(scope="session")
+def straight_run(ethtune, train_words, tmp_path_factory) -> Path:
+    """8 steps without a stop. Look, do not touch."""
+    run = tmp_path_factory.mktemp("straight") / "run"
+    result = ethtune(*train_words(run))
+    assert result.exit_code == 0, result.output
+    return run
+
+
+class Trainer:
+    """``ethtune`` in a process of its own, with its event log."""
+
+    def __init__(self, run: Path, words: list[str]) -> None:
+        self._run = run
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from ethtune.cli.app import main; main()", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        self.pid = self._process.pid
+        self.stdout = self.stderr = ""
+
+    def wait_for(self, kind: str, step: int) -> None:
+        """Until the log tells of ``kind`` at ``step``."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end and self._process.poll() is None:
+            for event in events_of(self._run):
+                if event.kind == kind and event.step >= step:
+                    return
+            time.sleep(0.02)
+        self.send(signal.SIGKILL)
+        raise AssertionError(f"no {kind} {step}: {self.end()} {self.stderr}")
+
+    def send(self, number: int) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def end(self) -> int:
+        """Its exit code, once it has ended."""
+        self.stdout, self.stderr = self._process.communicate(timeout=PATIENCE_SECONDS)
+        return self._process.returncode
+
+
+@pytest.fixture(scope="session")
+def start_training(train_words) -> Callable[..., Trainer]:
+    """``start_training(run, settings)``: a trainer that is under way."""
+
+    def start(run, settings=()):
+        return Trainer(run, train_words(run, settings))
+
+    return start
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,139 @@
+"""A run from the command line: what it leaves, what it tells, and that others can load it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from ethtune.core.compose import compose
+from ethtune.core.eventlog import EventReader
+from ethtune.core.runfolder import RunFolder
+from ethtune.model.checkpoints import find_checkpoints
+
+CHECKPOINT_FILES = {
+    "COMPLETE.json", "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja",
+    "optimizer.pt", "rng_state.pth", "scheduler.pt", "tokenizer.json", "tokenizer_config.json",
+    "trainer_state.json",
+}  # fmt: skip
+
+
+def events_of(run):
+    return [logged.event for logged in EventReader(run / "events.jsonl").poll()]
+
+
+def test_the_run_folder_holds_what_it_promises(straight_run):
+    names = {item.name for item in straight_run.iterdir()}
+    assert names >= {
+        "manifest.json", "config.yaml", "origins.json", "events.jsonl", "training_logs.txt",
+        "adapter_model.safetensors", "adapter_config.json", "tokenizer.json",
+        "chat_template.jinja",
+    }  # fmt: skip
+    assert not [name for name in names if name.startswith(".")]
+    assert not list(straight_run.rglob("training_args.bin"))
+    for step in (2, 4, 6, 8):
+        folder = straight_run / f"checkpoint-{step}"
+        assert {item.name for item in folder.iterdir()} == CHECKPOINT_FILES
+    assert all(item.problem is None for item in find_checkpoints(RunFolder(straight_run)))
+
+
+def test_the_log_tells_the_whole_run_in_order(straight_run):
+    events = events_of(straight_run)
+    assert [events[0].kind, events[-1].kind] == ["run_started", "run_ended"]
+    assert [event.step for event in events if event.kind == "step"] == list(range(1, 9))
+    assert [event.step for event in events if event.kind == "evaluated"] == [2, 4, 6, 8]
+    assert [event.step for event in events if event.kind == "checkpoint_saved"] == [2, 4, 6, 8]
+    kinds = [event.kind for event in events]
+    assert kinds.index("model_loaded") < kinds.index("training_planned") < kinds.index("step")
+    (plan,) = (event for event in events if event.kind == "training_planned")
+    assert (plan.total_steps, plan.num_train_rows, plan.num_eval_rows) == (8, 24, 4)
+    assert events[-1].ending == "finished"
+    losses = [event.loss for event in events if event.kind == "step"]
+    assert losses[-1] < losses[0]
+    text = (straight_run / "training_logs.txt").read_text()
+    assert "Step 8/8 | Loss: " in text
+    assert "Finished at step 8" in text
+
+
+def test_the_manifest_and_the_config_say_what_was_run(straight_run, tiny_model, dataset):
+    manifest = json.loads((straight_run / "manifest.json").read_text())
+    assert manifest["base_model"]["name"] == str(tiny_model)
+    assert manifest["dataset"]["path"] == str(dataset)
+    assert set(manifest["dataset"]["files"]) == {"train.jsonl", "validation.jsonl"}
+    assert {"torch", "transformers", "peft", "bitsandbytes", "trl"} <= set(manifest["versions"])
+    config = compose(config_file=straight_run / "config.yaml").config
+    assert config.training.learning_rate == 1e-2
+    origins = json.loads((straight_run / "origins.json").read_text())
+    assert origins["training.learning_rate"] == "--set training.learning_rate"
+    assert origins["data.dataset"] == "--dataset"
+    assert origins["lora.r"] == "default"
+
+
+def test_the_adapter_loads_in_plain_peft_and_has_learned(straight_run, tiny_model):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(straight_run)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    ids = tokenizer("Read it.", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        before = model(input_ids=ids).logits
+        tuned = PeftModel.from_pretrained(model, straight_run)
+        after = tuned(input_ids=ids).logits
+    assert tuned.peft_config["default"].base_model_name_or_path == str(tiny_model)
+    assert not torch.allclose(before, after)
+
+
+def test_json_is_all_that_stands_on_stdout(ethtune, train_words, tmp_path):
+    words = train_words(tmp_path / "run", {"training.max_steps": 1, "logging.eval_strategy": "no"})
+    result = ethtune(*words, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["run"], report["steps"]) == (str(tmp_path / "run"), 1)
+    assert report["eval_loss"] is None
+    assert report["train_loss"] > 0
+    assert "Step 1/1" in result.stderr
+
+
+def test_the_best_weights_are_taken_when_asked(ethtune, train_words, tmp_path):
+    """At this rate a run gets worse: step 2 stays the best and its weights are the result."""
+    from safetensors.torch import load_file
+
+    run = tmp_path / "run"
+    settings = {
+        "training.learning_rate": 3,
+        "training.max_steps": 6,
+        "training.warmup_ratio": 0,
+        "training.lr_scheduler_type": "constant",
+        "logging.load_best_model_at_end": "true",
+        "logging.save_total_limit": 2,
+        "logging.eval_steps": 1,
+    }
+    result = ethtune(*train_words(run, settings), "--json")
+    assert result.exit_code == 0, result.output
+    evaluated = {e.step: e.eval_loss for e in events_of(run) if e.kind == "evaluated"}
+    best = min(evaluated, key=evaluated.get)
+    assert best < 6, "the run was meant to get worse"
+    assert json.loads(result.stdout)["best_step"] == best
+    final = load_file(run / "adapter_model.safetensors")
+    saved = load_file(run / f"checkpoint-{best}" / "adapter_model.safetensors")
+    assert all(torch.equal(final[name], saved[name]) for name in saved)
+
+
+@pytest.mark.parametrize("packing", ["false", "true"])
+def test_rows_longer_than_the_limit_are_left_out_whole_and_said(
+    ethtune, train_words, tmp_path, packing
+):
+    settings = {
+        "training.max_steps": 1,
+        "data.max_seq_length": 600,
+        "data.packing": packing,
+        "logging.eval_strategy": "no",
+    }
+    result = ethtune(*train_words(tmp_path / "run", settings))
+    assert result.exit_code == 0, result.output
+    assert "rows are longer than 600 tokens and are left out whole, none is cut" in result.stderr
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())["dataset"]
+    assert manifest["too_long"] > 0
+    assert manifest["train_rows"] + manifest["validation_rows"] + manifest["too_long"] == 28
