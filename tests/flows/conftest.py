@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -13,9 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from ethtune.core.eventlog import EventReader
-from ethtune.core.events import Event
+from run_reading import of_kind
 
 SETTINGS = {
     "training.max_steps": 8,
@@ -26,19 +22,17 @@ SETTINGS = {
     "logging.save_steps": 2,
     "logging.eval_steps": 2,
     "logging.save_total_limit": 4,
-    "logging.load_best_model_at_end": "false",
+    "logging.load_best_model_at_end": False,
     "data.max_train_samples": 24,
     "data.max_eval_samples": 4,
 }
 PATIENCE_SECONDS = 120
 
 
-def events_of(run: Path) -> list[Event]:
-    return [logged.event for logged in EventReader(run / "events.jsonl").poll()]
-
-
-def sha256(run: Path) -> str:
-    return hashlib.sha256((run / "adapter_model.safetensors").read_bytes()).hexdigest()
+@pytest.fixture
+def settings() -> dict[str, object]:
+    """What the runs are told beyond their flags."""
+    return dict(SETTINGS)
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +79,8 @@ class Trainer:
         """Until the log tells of ``kind`` at ``step``."""
         end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end and self._process.poll() is None:
-            for event in events_of(self._run):
-                if event.kind == kind and event.step >= step:
-                    return
+            if any(event.step >= step for event in of_kind(self._run, kind)):
+                return
             time.sleep(0.02)
         self.send(signal.SIGKILL)
         raise AssertionError(f"no {kind} {step}: {self.end()} {self.stderr}")
@@ -110,7 +103,3 @@ def start_training(train_words) -> Callable[..., Trainer]:
         return Trainer(run, train_words(run, settings))
 
     return start
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,10 +9,10 @@ import signal
 import sys
 
 import pytest
+from run_reading import events_of, of_kind, sha256
 
 from ethtune.core.compose import compose
 from ethtune.core.errors import Interrupted
-from ethtune.core.eventlog import EventReader
 from ethtune.core.events import StepLogged
 from ethtune.core.runfolder import RunFolder
 from ethtune.model.checkpoints import find_checkpoints
@@ -21,12 +20,11 @@ from ethtune.model.checkpoints import find_checkpoints
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 
-def events_of(run):
-    return [logged.event for logged in EventReader(run / "events.jsonl").poll()]
-
-
-def sha256(run):
-    return hashlib.sha256((run / "adapter_model.safetensors").read_bytes()).hexdigest()
+FLAGS = {
+    "--dataset": "data.dataset",
+    "--base-model": "model.base_model",
+    "--output": "training.output_dir",
+}
 
 
 def steps_after(run, kind="run_started"):
@@ -53,26 +51,20 @@ def test_a_resumed_run_is_the_same_run(ethtune, straight_run, at_step_4):
     assert "Resuming at step 4" in result.stderr
     assert steps_after(at_step_4) == [5, 6, 7, 8]
     assert sha256(at_step_4) == sha256(straight_run)
-    straight = {e.step: e.loss for e in events_of(straight_run) if e.kind == "step"}
-    assert {e.step: e.loss for e in events_of(at_step_4) if e.kind == "step"} == straight
+    losses = {event.step: event.loss for event in of_kind(straight_run, "step")}
+    assert {event.step: event.loss for event in of_kind(at_step_4, "step")} == losses
 
 
-def test_a_stop_that_left_out_a_validation_changes_nothing(straight_run, train_words, tmp_path):
+def test_a_stop_that_left_out_a_validation_changes_nothing(
+    straight_run, train_words, settings, tmp_path
+):
     """Ctrl-C during step 4: a checkpoint at once, the validation that was due there not."""
     from ethtune.services import training
 
     run = tmp_path / "run"
-    words = train_words(run)
-    pairs = dict(
-        word.split("=", 1) for flag, word in zip(words[7::2], words[8::2], strict=True)
-    )  # behind train and three flags
-    overrides = {key: (_value(text), "--set") for key, text in pairs.items()}
-    for flag, key in (
-        ("--dataset", "data.dataset"),
-        ("--base-model", "model.base_model"),
-        ("--output", "training.output_dir"),
-    ):
-        overrides[key] = (words[words.index(flag) + 1], flag)
+    words = dict(zip(*[iter(train_words(run)[1:7])] * 2, strict=True))
+    overrides = {key: (words[flag], flag) for flag, key in FLAGS.items()}
+    overrides |= {key: (value, "--set") for key, value in settings.items()}
 
     def stop_in_step_4(event):
         if isinstance(event, StepLogged) and event.step == 3:
@@ -83,16 +75,10 @@ def test_a_stop_that_left_out_a_validation_changes_nothing(straight_run, train_w
     assert caught.value.exit_code == 130
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert [step for step, _ in RunFolder(run).checkpoints()] == [2, 4]
-    assert [e.step for e in events_of(run) if e.kind == "evaluated"] == [2]
+    assert [event.step for event in of_kind(run, "evaluated")] == [2]
     report = training.resume(run, command="test")
     assert report.state.step == 8
     assert sha256(run) == sha256(straight_run)
-
-
-def _value(text):
-    from ethtune.core.compose import parse_assignment
-
-    return parse_assignment(f"a.b={text}")[1]
 
 
 def test_a_killed_run_goes_on_from_its_last_complete_checkpoint(
@@ -259,7 +245,7 @@ def test_a_run_that_diverges_exits_7_and_keeps_its_checkpoints(ethtune, train_wo
     }
     result = ethtune(*train_words(run, settings))
     assert result.exit_code == 7, result.output
-    assert "lower the learning rate (now 3e+38)" in result.stderr
+    assert "train anew with a lower --learning-rate than 3e+38" in result.stderr
     found = find_checkpoints(RunFolder(run))
     assert found
     assert all(item.problem is None for item in found)

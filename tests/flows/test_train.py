@@ -6,9 +6,9 @@ import json
 
 import pytest
 import torch
+from run_reading import events_of, of_kind
 
 from ethtune.core.compose import compose
-from ethtune.core.eventlog import EventReader
 from ethtune.core.runfolder import RunFolder
 from ethtune.model.checkpoints import find_checkpoints
 
@@ -17,10 +17,6 @@ CHECKPOINT_FILES = {
     "optimizer.pt", "rng_state.pth", "scheduler.pt", "tokenizer.json", "tokenizer_config.json",
     "trainer_state.json",
 }  # fmt: skip
-
-
-def events_of(run):
-    return [logged.event for logged in EventReader(run / "events.jsonl").poll()]
 
 
 def test_the_run_folder_holds_what_it_promises(straight_run):
@@ -41,15 +37,15 @@ def test_the_run_folder_holds_what_it_promises(straight_run):
 def test_the_log_tells_the_whole_run_in_order(straight_run):
     events = events_of(straight_run)
     assert [events[0].kind, events[-1].kind] == ["run_started", "run_ended"]
-    assert [event.step for event in events if event.kind == "step"] == list(range(1, 9))
-    assert [event.step for event in events if event.kind == "evaluated"] == [2, 4, 6, 8]
-    assert [event.step for event in events if event.kind == "checkpoint_saved"] == [2, 4, 6, 8]
+    assert [event.step for event in of_kind(straight_run, "step")] == list(range(1, 9))
+    assert [event.step for event in of_kind(straight_run, "evaluated")] == [2, 4, 6, 8]
+    assert [event.step for event in of_kind(straight_run, "checkpoint_saved")] == [2, 4, 6, 8]
     kinds = [event.kind for event in events]
     assert kinds.index("model_loaded") < kinds.index("training_planned") < kinds.index("step")
-    (plan,) = (event for event in events if event.kind == "training_planned")
+    (plan,) = of_kind(straight_run, "training_planned")
     assert (plan.total_steps, plan.num_train_rows, plan.num_eval_rows) == (8, 24, 4)
     assert events[-1].ending == "finished"
-    losses = [event.loss for event in events if event.kind == "step"]
+    losses = [event.loss for event in of_kind(straight_run, "step")]
     assert losses[-1] < losses[0]
     text = (straight_run / "training_logs.txt").read_text()
     assert "Step 8/8 | Loss: " in text
@@ -112,7 +108,7 @@ def test_the_best_weights_are_taken_when_asked(ethtune, train_words, tmp_path):
     }
     result = ethtune(*train_words(run, settings), "--json")
     assert result.exit_code == 0, result.output
-    evaluated = {e.step: e.eval_loss for e in events_of(run) if e.kind == "evaluated"}
+    evaluated = {event.step: event.eval_loss for event in of_kind(run, "evaluated")}
     best = min(evaluated, key=evaluated.get)
     assert best < 6, "the run was meant to get worse"
     assert json.loads(result.stdout)["best_step"] == best

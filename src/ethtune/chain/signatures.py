@@ -7,7 +7,7 @@ them; the tests recompute every hash. A struct argument stands for its fields, o
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,7 +15,7 @@ from typing import cast
 
 from ethtune.chain.calldata import Codec, LayoutMismatch, compile_type, decode_fields
 from ethtune.core.abi import Parameter, parse_parameters
-from ethtune.core.described import Argument, Value
+from ethtune.core.described import Argument, DecodedEvent, Value
 from ethtune.core.intent import Action
 
 
@@ -51,11 +51,12 @@ class Signature:
         )
 
 
-def opened(parameter: Parameter, value: Value) -> Iterator[Argument]:
+def opened(parameter: Parameter, value: Value) -> Sequence[Argument]:
     """The value under its name, a struct under the names of its fields."""
-    values = value if parameter.is_struct else (value,)
-    for member, item in zip(parameter.opened, values, strict=True):
-        yield Argument(member.name, member.type, item)
+    if not parameter.is_struct:
+        return (Argument(parameter.name, parameter.type, value),)
+    pairs = zip(parameter.members, value, strict=True)
+    return [Argument(member.name, member.type, item) for member, item in pairs]
 
 
 def parse_signature(text: str, action: str = "", protocol: str = "") -> Signature:
@@ -91,11 +92,18 @@ def events() -> dict[tuple[str, int], Signature]:
     return table
 
 
+def meaning_of(event: DecodedEvent) -> Signature | None:
+    """The layout of an event that tells an action or a protocol; None for all others."""
+    if event.name is None or not event.arguments:
+        return None
+    return _telling().get((event.topic0, event.arguments[0].name))
+
+
 @cache
-def reports() -> dict[str, Signature]:
-    """Events that tell an action or a protocol, by topic 0."""
+def _telling() -> dict[tuple[str | None, str], Signature]:
+    """By topic 0 and first argument, for events of one topic may mean different things."""
     return {
-        topic0: event
+        (topic0, event.parameters[0].opened[0].name): event
         for (topic0, _), event in events().items()
         if event.action is not None or event.protocol is not None
     }

@@ -27,7 +27,9 @@ def train(
     num_epochs: Annotated[
         float | None, typer.Option("--num-epochs", help="Passes over the training rows.")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Peak of the schedule.")
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Packed sequences in a micro batch.")
     ] = None,

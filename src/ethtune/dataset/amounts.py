@@ -49,6 +49,7 @@ _OWN_AMOUNT = frozenset({
     "Transfer", "Approval", "Submitted",
 })  # fmt: skip
 _PATHS = ("path", "encodedPath", "tokens")
+_ORDER_SIDES = ("considerationToken", "offerToken")  # one of them is the NFT
 _ZERO_ADDRESS = "0x" + "0" * 40  # in the place of a token: ether
 _HOP_DIGITS = 46  # token and fee in a packed path
 
@@ -65,11 +66,13 @@ class AmountUnits:
         arguments: tuple[Argument, ...],
         contract: str | None,
         tokens: Mapping[str, Token],
+        currency: Token | None = None,
     ) -> None:
         self._name = name
         self._values = {argument.name: argument.value for argument in arguments}
         self._contract = contract
         self._tokens = tokens
+        self._currency = currency
 
     def of(self, argument: Argument) -> Token | None:
         """The token that ``argument`` counts; None unless it is known with its decimals."""
@@ -78,14 +81,26 @@ class AmountUnits:
         if places is None or "int" not in argument.type or argument.type.endswith("]"):
             return None
         address = self._named(places) or self._own(name)
-        if address in (NATIVE_PLACEHOLDER, _ZERO_ADDRESS):
-            return NATIVE
-        token = self._tokens.get(address) if address else None
-        return token if token and token.kind == "erc20" and token.decimals is not None else None
+        if address is None:
+            return self._currency if name == "amount" else None
+        return self._countable(address)
 
     def of_struct(self, fields: tuple[Argument, ...]) -> AmountUnits:
-        """Tokens of the amounts in a struct, which name each other; the call's names do not."""
-        return AmountUnits("", fields, None, self._tokens)
+        """Tokens of the amounts in a struct, which name each other; the call's names do not.
+
+        An amount that stands there without its token counts the money that an order is about.
+        """
+        order = (self._values.get(place) for place in _ORDER_SIDES)
+        known = (self._countable(str(address)) for address in order if address is not None)
+        currency = self._currency or next((token for token in known if token), None)
+        return AmountUnits("", fields, None, self._tokens, currency)
+
+    def _countable(self, address: str) -> Token | None:
+        """A fungible token with its decimals; ether as well."""
+        if address in (NATIVE_PLACEHOLDER, _ZERO_ADDRESS):
+            return NATIVE
+        token = self._tokens.get(address)
+        return token if token and token.kind == "erc20" and token.decimals is not None else None
 
     def _named(self, places: tuple[str, ...]) -> str | None:
         """The address in the first of ``places`` that exists."""

@@ -172,7 +172,7 @@ def _inner_call(
     described: DescribedTransaction, call: DecodedCall, blob: str, names: AddressNames
 ) -> Json | None:
     """Function and arguments; None unless they give exactly the bytes back."""
-    if call.function is None or not call.arguments or call.function in OVERLOADED_ALIKE:
+    if call.function is None or not call.arguments:
         return None
     parameters = parameters_of(call.signature, call.arguments)
     encoded = encode_arguments(parameters, call.arguments)
@@ -182,7 +182,8 @@ def _inner_call(
     writer = ValueWriter(
         names, AmountUnits(call.function, call.arguments, contract, described.tokens)
     )
+    is_alike = call.function in OVERLOADED_ALIKE
     return [
-        call.function,
+        f"{call.function} {blob[: 2 + _SELECTOR_DIGITS]}" if is_alike else call.function,
         *(writer.write(*pair) for pair in _with_members(parameters, call.arguments)),
     ]

@@ -30,14 +30,10 @@ def restore_calldata(
     if call is None:
         return "0x"
     names = AddressNames(sender, tokens)
-    name, _, selector = call.rpartition(" ")
+    selector = call.rpartition(" ")[2]
     if selector.startswith("0x") and "args" not in plain:
         return str(selector) + read_words(plain.get("words", []), names).hex()
-    if name:
-        chosen = [pair for pair in signatures[name] if pair[0] == selector]
-        signatures = {**signatures, name: chosen}
-    restorer = _Restorer(names, tokens, signatures)
-    data = restorer.call([name or call, *plain.get("args", [])])
+    data = _Restorer(names, tokens, signatures).call([call, *plain.get("args", [])])
     return "0x" + (data + read_words(plain.get("tail", []), names)).hex()
 
 
@@ -50,15 +46,18 @@ class _Restorer:
 
     def call(self, written: Sequence[Json]) -> bytes:
         """Bytes of ``[function, argument, …]`` under the first signature that they fit."""
-        name, *arguments = written
-        for selector, canonical in self._signatures.get(str(name), ()):
+        head, *arguments = written
+        name, _, told = str(head).partition(" ")
+        for selector, canonical in self._signatures.get(name, ()):
+            if told not in ("", selector):
+                continue
             try:
                 types = split_types(canonical.partition("(")[2][:-1])
                 values = list(self._values(types, arguments))
             except (ValueError, KeyError, TypeError):
                 continue
             return bytes.fromhex(selector[2:] + encode(types, values))
-        raise ValueError(f"{name!r} with {len(arguments)} arguments fits no known signature")
+        raise ValueError(f"{head!r} with {len(arguments)} arguments fits no known signature")
 
     def _values(self, types: Sequence[str], arguments: Sequence[Json]) -> Iterator[Any]:
         """One value per type; a struct takes as many arguments as it has fields."""

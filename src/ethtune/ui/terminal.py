@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import sys
 import traceback
@@ -17,7 +19,13 @@ from ethtune.core.redaction import redact
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
-stdout = Console(highlight=False, markup=False, soft_wrap=False)
+# a file or a pipe has no width: wide enough that commands in it stay on one line
+_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+
+for _stream in (sys.stdout, sys.stderr):
+    if isinstance(_stream, io.TextIOWrapper):  # a dash must not end a run on a cp1252 stream
+        _stream.reconfigure(errors="replace")
+stdout = Console(highlight=False, markup=False, soft_wrap=False, width=_WIDTH)
 stderr = Console(stderr=True, highlight=False, markup=False)
 
 

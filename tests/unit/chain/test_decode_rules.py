@@ -23,6 +23,9 @@ ROUTER_V2 = "0x7a250d5630b4cf539739df2c5dacb4c659f2488d"
 ROUTER_V3 = "0x68b3465833fb72a70ecdf485e0e4c7bd8665fc45"
 UNIVERSAL = "0x3fc91a3afd70395cd496c647d5a6cc9d4b2b7fad"
 ONE_INCH = "0x1111111254eeb25477b68fb85ed929f73a960582"
+STARKGATE = "0xae0ee0a63a2ce6baeeffe56e7714fb4efe48d419"
+SEAPORT = "0x0000000000000068f116a894984e2db1123eb395"
+ENTRY_POINT = "0x0000000071727de22e5e9d8baf0edac6f37da032"
 LIDO = "0xae7ab96520de3a18e5e111b5eaab095312d7fe84"
 ETHER = 10**18
 
@@ -30,6 +33,8 @@ ETHER = 10**18
 def call(canonical: str, *values: object) -> str:
     selector = next(s for s, f in functions().items() if f.canonical == canonical)
     types = canonical[canonical.index("(") :]
+    if types == "()":
+        return selector
     return selector + encode([types], [values]).hex()[64 * _is_dynamic(types) :]
 
 
@@ -215,6 +220,88 @@ SETTLED = {
         {"action": "unknown", "sent": amounts(("ETH", "1"))}
         | {"received": amounts(("USDC", "0.000005"))},
     ),
+    "share of an unknown vault": (
+        transaction(POOL, "0xdeadbeef", logs=[moved(USDC, ME, POOL, 5), moved(POOL, ZERO, ME, 4)]),
+        {"action": "deposit", "sent": amounts(("USDC", "0.000005"))}
+        | {"received": amounts((POOL, "4"))},
+    ),
+    "share handed in for two assets": (
+        transaction(
+            POOL,
+            "0xdeadbeef",
+            logs=[
+                moved(POOL, ME, ZERO, 4),
+                moved(USDC, POOL, ME, 5),
+                moved(WETH, POOL, ME, ETHER),
+            ],
+        ),
+        {"action": "remove_liquidity", "sent": amounts((POOL, "4"))}
+        | {"received": amounts(("USDC", "0.000005"), ("WETH", "1"))},
+    ),
+    "wrapped ether that its taker unwraps is no share": (
+        transaction(
+            POOL,
+            "0xdeadbeef",
+            logs=[moved(WETH, ME, POOL, 9), withdrawn(POOL, 9), moved(USDC, POOL, ME, 5)],
+        ),
+        {"action": "unknown", "received": amounts(("USDC", "0.000005"))}
+        | {"sent": amounts(("WETH", "0.000000000000000009"))},
+    ),
+    "claim by name": (
+        transaction(POOL, call("claim()"), logs=[moved(USDC, YOU, ME, 5)]),
+        {"action": "claim", "received": amounts(("USDC", "0.000005"))},
+    ),
+    "a name that what moved refutes": (
+        transaction(POOL, call("claim()"), logs=[moved(USDC, ME, YOU, 5)]),
+        {"action": "unknown", "sent": amounts(("USDC", "0.000005"))},
+    ),
+    "a bot under the selector of a delegation": (
+        transaction(POOL, call("delegate(address)", YOU), value=ETHER),
+        {"action": "unknown", "sent": amounts(("ETH", "1"))},
+    ),
+    "reward beside what was unstaked": (
+        transaction(
+            POOL,
+            "0xdeadbeef",
+            logs=[
+                moved(USDC, POOL, ME, 5),
+                log(POOL, "Withdrawn(address,uint256)", ME, 5, topics=2),
+                moved(WETH, POOL, ME, 9),
+                log(POOL, "RewardPaid(address,uint256)", ME, 9, topics=2),
+            ],
+        ),
+        {"action": "unstake"}
+        | {"received": amounts(("USDC", "0.000005"), ("WETH", "0.000000000000000009"))},
+    ),
+    "farm that only paid the reward": (
+        transaction(
+            POOL,
+            call("deposit(uint256,uint256)", 3, 0),
+            logs=[
+                moved(USDC, POOL, ME, 5),
+                log(POOL, "Deposit(address,uint256,uint256)", ME, 3, 0, topics=3),
+            ],
+        ),
+        {"action": "claim", "received": amounts(("USDC", "0.000005"))},
+    ),
+    "bridge under any name": (
+        transaction(STARKGATE, call("deposit(uint256,uint256)", 5, 6), value=ETHER),
+        {"action": "bridge", "protocol": "starkgate", "sent": amounts(("ETH", "1"))},
+    ),
+    "aggregator that pays someone else": (
+        transaction(
+            ONE_INCH,
+            call("uniswapV3SwapTo(address,uint256,uint256,uint256[])", YOU, ETHER, 1, [2]),
+            value=ETHER,
+            logs=[moved(USDC, POOL, YOU, 5)],
+        ),
+        {"action": "swap", "protocol": "one_inch", "recipient": YOU}
+        | {"sent": amounts(("ETH", "1"))},
+    ),
+    "protocol of an unknown action": (
+        transaction(ONE_INCH, "0xdeadbeef"),
+        {"action": "unknown", "protocol": "one_inch"},
+    ),
     "contract creation": (
         transaction(None, "0x60806040"),
         {"action": "deploy_contract", "protocol": "ethereum"},
@@ -234,6 +321,19 @@ V3_SINGLE = call(
     (USDC, WETH, 500, "0x" + "0" * 39 + "2", 3_000_000, 7, 0),
 )
 PLANNED = {
+    "claim by name": (transaction(POOL, call("claim()")), {"action": "claim"}),
+    "deposit with a token and an amount": (
+        transaction(POOL, call("deposit(address,uint256)", USDC, 5)),
+        {"action": "deposit", "sent": amounts(("USDC", "0.000005"))},
+    ),
+    "market with ether": (
+        transaction(SEAPORT, "0xdeadbeef", value=ETHER),
+        {"action": "nft_trade", "protocol": "seaport", "sent": amounts(("ETH", "1"))},
+    ),
+    "bridge by another name": (
+        transaction(STARKGATE, call("deposit(uint256,uint256)", 5, 6), value=ETHER),
+        {"action": "bridge", "protocol": "starkgate", "sent": amounts(("ETH", "1"))},
+    ),
     "token": (
         transaction(USDC, TRANSFER),
         {"action": "transfer", "protocol": "erc20", "sent": amounts(("USDC", "1.5"))}
@@ -315,6 +415,43 @@ def test_safe_is_the_actor_of_what_it_executes():
     given = transaction(POOL, SAFE_CALL, logs=[moved(USDC, POOL, YOU, 1_500_000), done])
     expected = {"action": "transfer", "protocol": "erc20", "outcome": "success", "via": ["safe"]}
     assert read(given) == expected | {"sent": amounts(("USDC", "1.5")), "recipient": YOU}
+
+
+def packed(to: str, data: str) -> bytes:
+    """One call of a Safe's batch."""
+    body = bytes.fromhex(data[2:])
+    numbers = (0).to_bytes(32, "big") + len(body).to_bytes(32, "big")
+    return b"\0" + bytes.fromhex(to[2:]) + numbers + body
+
+
+def test_the_call_that_matters_in_a_batch_of_a_safe():
+    batch = packed(USDC, APPROVE) + packed(USDC, TRANSFER)
+    data = call(
+        "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)",
+        YOU, 0, bytes.fromhex(call("multiSend(bytes)", batch)[2:]), 1, 0, 0, 0, ZERO, ZERO, b"",
+    )  # fmt: skip
+    done = log(POOL, "ExecutionSuccess(bytes32,uint256)", b"\1" * 32, 0, topics=1)
+    given = transaction(POOL, data, logs=[moved(USDC, POOL, YOU, 1_500_000), done])
+    expected = {"action": "transfer", "protocol": "erc20", "outcome": "success", "via": ["safe"]}
+    assert read(given) == expected | {"sent": amounts(("USDC", "1.5")), "recipient": YOU}
+
+
+def test_the_account_behind_a_user_operation_is_the_actor():
+    inner = call("execute(address,uint256,bytes)", USDC, 0, bytes.fromhex(TRANSFER[2:]))
+    operation = (POOL, 1, b"", bytes.fromhex(inner[2:]), bytes(32), 0, bytes(32), b"", b"")
+    types = "(address,uint256,bytes,bytes,bytes32,uint256,bytes32,bytes,bytes)[]"
+    data = "0x765e827f" + encode([types, "address"], [[operation], ME]).hex()
+    done = log(
+        ENTRY_POINT, "UserOperationEvent(bytes32,address,address,uint256,bool,uint256,uint256)",
+        b"\1" * 32, POOL, ZERO, 1, True, 5, 5, topics=4,
+    )  # fmt: skip
+    gas = (InternalTransfer(POOL, ENTRY_POINT, 9), InternalTransfer(ENTRY_POINT, ME, 5))
+    logs = [moved(USDC, POOL, YOU, 1_500_000), done]
+    given = transaction(ENTRY_POINT, data, logs=logs, internal=gas)
+    expected = {"action": "transfer", "protocol": "erc20", "outcome": "success"}
+    assert read(given) == expected | {
+        "via": ["erc4337"], "sent": amounts(("USDC", "1.5")), "recipient": YOU,
+    }  # fmt: skip
 
 
 def test_other_chains_know_no_mainnet_contracts():

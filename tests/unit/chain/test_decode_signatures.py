@@ -16,6 +16,7 @@ from ethtune.chain.signatures import (
     read_asset,
 )
 from ethtune.chain.tokens import built_in_tokens
+from ethtune.core.intent import ACTIONS
 
 
 def test_every_selector_is_the_hash_of_its_signature():
@@ -39,6 +40,20 @@ def test_argument_names_are_unique_after_structs_are_opened():
     for signature in (*functions().values(), *events().values(), *commands().values()):
         names = [item.name for parameter in signature.parameters for item in parameter.opened]
         assert len(set(names)) == len(names), signature.canonical
+
+
+def test_tables_name_known_actions_and_protocols():
+    for signature in (*functions().values(), *events().values()):
+        assert signature.action is None or signature.action in ACTIONS, signature.text
+        assert signature.protocol is None or signature.protocol in protocols(), signature.text
+
+
+def test_events_of_one_topic_are_told_apart_by_their_first_argument():
+    told = {}
+    for (topic0, _), event in events().items():
+        meaning = event.action, event.protocol
+        key = topic0, event.parameters[0].opened[0].name
+        assert told.setdefault(key, meaning) == meaning, event.text
 
 
 def test_struct_arrays_and_indexed_parameters_are_read():

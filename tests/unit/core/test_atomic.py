@@ -62,9 +62,13 @@ def test_a_folder_appears_with_all_its_files(tmp_path):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, MemoryError])
 def test_a_failure_leaves_no_folder(tmp_path, error):
-    with pytest.raises(error), new_folder(tmp_path / "data") as staging:
-        (staging / "train.jsonl").write_text("{}")
-        raise error
+    def fill():
+        with new_folder(tmp_path / "data") as staging:
+            (staging / "train.jsonl").write_text("{}")
+            raise error
+
+    with pytest.raises(error):
+        fill()
     assert os.listdir(tmp_path) == []
 
 

@@ -159,8 +159,7 @@ def test_the_example_file_is_the_guides_with_every_key_written_out():
     example = ROOT / "configs" / "training_config.yaml"
     composed = compose(config_file=example)
     guide = compose(config_file=None, overrides=_guide_overrides())
-    given = {key for key in _guide_overrides()}
-    for key in given - {"training.output_dir"}:
+    for key in set(_guide_overrides()) - {"training.output_dir"}:
         assert _value(composed.config, key) == _value(guide.config, key), key
         assert composed.origins[key] != "default", key
 
@@ -206,7 +205,7 @@ def test_an_unknown_profile_names_those_that_exist():
 # -- renamed keys --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items(), ids=lambda item: "".join(item))
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items(), ids="".join)
 def test_older_names_are_read_with_a_hint(written, old, new):
     section, key = old
     value = _value(Config(), f"{section}.{new}")
@@ -267,13 +266,15 @@ def test_a_word_near_nothing_gets_the_whole_list(written):
 
 def test_all_faults_come_at_once_each_with_its_line(written):
     path = written(
-        "lora:\n  r: 0\n  alhpa: 32\ntraining:\n  learning_rate: -1\nlogging:\n  save_total_limit: 1\n"
+        "lora:\n  r: 0\n  alhpa: 32\n"
+        "training:\n  learning_rate: -1\n"
+        "logging:\n  save_total_limit: 1\n"
     )
     assert [found.split(" ")[0] for found in faults(path)] == [":3:3:", ":2:3:", ":5:3:", ":7:3:"]
     with pytest.raises(ConfigError) as caught:
         compose(config_file=path)
     assert "\n    alhpa: 32\n" in caught.value.message
-    assert "configs/training_config.yaml" in caught.value.hint
+    assert caught.value.hint is None  # each fault already says what is right
 
 
 def test_a_flag_is_blamed_by_its_name():

@@ -130,9 +130,16 @@ def test_anything_else_is_refused_by_name(text, named):
     assert named in str(caught.value)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from(["action", "sent", "via", "asset"]), inner)))  # fmt: skip
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["action", "sent", "via", "asset"]), inner)
+    ),
+)
+
+
+@given(json_values)
 def test_no_json_value_breaks_the_reader(plain):
     with pytest.raises(InvalidIntent):
         parse_intent(json.dumps(plain))

@@ -17,6 +17,7 @@ from dataset_builders import (
     token_transfer,
     transaction,
 )
+from eth_abi import encode
 
 from ethtune.core.described import Argument, DecodedCall, DecodedEvent, DescribedTransaction, Token
 from ethtune.core.intent import ACTIONS
@@ -59,7 +60,7 @@ def test_plain_ether_is_recipient_and_amount() -> None:
 def test_a_symbol_that_reads_as_something_else_is_not_used(symbol: str, why: str) -> None:
     token = Token(USDC, symbol, 6, name_is_unique=True)
     described = DescribedTransaction(transaction(to=USDC), tokens={USDC: token})
-    assert json.loads(render(described))["to"] == USDC, why
+    assert json.loads(render(described))["to"] == token.asset == USDC, why
 
 
 def test_numbers_are_given_to_repeated_addresses_only() -> None:
@@ -122,6 +123,50 @@ def test_inner_calls_are_written_by_name_where_they_give_their_bytes_back() -> N
         tokens=TOKENS,
     )
     assert json.loads(render(wrapped))["args"] == [["transfer", "#1", "1 USDC"]]
+
+
+SWAP = (
+    "swap(address caller,(address srcToken,address dstToken,address dstReceiver,uint256 amount,"
+    "uint256 minReturnAmount,bytes permit) desc,bytes data)"
+)
+
+
+def test_fields_of_a_struct_with_tails_are_scaled() -> None:
+    types = ["address", "(address,address,address,uint256,uint256,bytes)", "bytes"]
+    description = (USDC, WETH, SENDER, 12_500_000, 5 * 10**15, b"")
+    data = selector(f"swap({','.join(types)})") + encode(types, [ALICE, description, b""]).hex()
+    described = DescribedTransaction(
+        transaction(calldata=data),
+        "swap",
+        (
+            Argument("caller", "address", ALICE),
+            Argument("srcToken", "address", USDC),
+            Argument("dstToken", "address", WETH),
+            Argument("dstReceiver", "address", SENDER),
+            Argument("amount", "uint256", "12500000"),
+            Argument("minReturnAmount", "uint256", str(5 * 10**15)),
+            Argument("permit", "bytes", "0x"),
+            Argument("data", "bytes", "0x"),
+        ),
+        tokens=TOKENS,
+        signature=SWAP,
+    )
+    assert json.loads(render(described))["args"] == [
+        "#1", "USDC", "WETH", "sender", "12.5 USDC", "0.005 WETH", "0x", "0x",
+    ]  # fmt: skip
+
+
+def test_amounts_inside_arrays_of_structs_are_scaled_and_no_token_is_ether() -> None:
+    items = ((USDC, 12_500_000), ("0x" + "0" * 40, 10**18))
+    types = ["(address,uint256)[]"]
+    described = DescribedTransaction(
+        transaction(calldata=selector("offer((address,uint256)[])") + encode(types, [items]).hex()),
+        "offer",
+        (Argument("items", types[0], tuple((token, str(raw)) for token, raw in items)),),
+        tokens=TOKENS,
+        signature="offer((address token,uint256 startAmount)[] items)",
+    )
+    assert json.loads(render(described))["args"] == [[["USDC", "12.5 USDC"], ["0x0", "1 ETH"]]]
 
 
 def test_a_creation_is_summarised_by_length_and_hash() -> None:

@@ -64,6 +64,10 @@ def truncate(folder):
     os.truncate(folder / "adapter_model.safetensors", 11)
 
 
+def manifest_of(content):
+    return lambda folder: (folder / COMPLETE).write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
@@ -72,10 +76,10 @@ def truncate(folder):
         (lambda folder: (folder / "optimizer.pt").unlink(), "optimizer.pt is missing"),
         (lambda folder: (folder / "optimizer.pt").write_bytes(b""), "optimizer.pt has 0 bytes"),
         (lambda folder: (folder / COMPLETE).unlink(), "the save was interrupted"),
-        (lambda folder: (folder / COMPLETE).write_text("{"), "cannot be read"),
-        (lambda folder: (folder / COMPLETE).write_text("[]"), "cannot be read"),
-        (lambda folder: (folder / COMPLETE).write_text('{"files": {"optimizer.pt": 3}}'), "cannot be read"),
-        (lambda folder: (folder / COMPLETE).write_bytes(b"\xff"), "cannot be read"),
+        (manifest_of(b"{"), "cannot be read"),
+        (manifest_of(b"[]"), "cannot be read"),
+        (manifest_of(b'{"files": {"optimizer.pt": 3}}'), "cannot be read"),
+        (manifest_of(b"\xff"), "cannot be read"),
     ],
 )  # fmt: skip
 def test_damage_is_found_and_named(run, damage, problem):

@@ -14,7 +14,7 @@ ROWS = [
     TokenRow("a", (1, 30, 31, 32, 40, 41, 2), 4, 2),
     TokenRow("b", (1, 50, 60, 61, 62, 63, 64, 2), 2, 2),
     TokenRow("c", (1, 2), 1, 2),
-    TokenRow("d", tuple(range(20, 90)) + (2,), 33, 2),
+    TokenRow("d", (*range(20, 90), 2), 33, 2),
 ]
 
 

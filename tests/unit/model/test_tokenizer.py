@@ -1,4 +1,4 @@
-"""Ids of prompt and completion: the template's own text, a token border between, an end to stop on."""
+"""Prompt and completion as ids: the template's own text, a border, an end to stop on."""
 
 from __future__ import annotations
 

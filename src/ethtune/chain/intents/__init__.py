@@ -54,7 +54,7 @@ RULES: tuple[Rule, ...] = (
     nfts.mint,
     reported.reported,
     pools.swap,
-    named.named,
     bridges.bridge,
+    named.named,
     shares.share,
 )

@@ -13,6 +13,7 @@ from ethtune.chain.protocols import NATIVE
 from ethtune.core.intent import Bound, Intent, Movement
 
 _SOLD = (("srcToken", "amount"), ("tokenFrom", "amount"), ("inputToken", "inputTokenAmount"))
+_PAYEES = ("recipient", "dstReceiver", "beneficiary", "receiver", "to")
 _BOUGHT = (("dstToken", "minReturnAmount"), ("outputToken", "minOutputTokenAmount"))
 
 
@@ -22,9 +23,7 @@ def swap(case: Case) -> Intent | None:
     if contract is None or contract.role != "aggregator":
         return None
     if case.is_settled:
-        is_trade = bool(case.gave() and case.got())
-        is_fungible = all(token_id is None for _, token_id in case.net)
-        return case.intent("swap", contract.protocol) if is_trade and is_fungible else None
+        return _settled(case, contract.protocol)
     sold, bought = _side(case, _SOLD, None), _side(case, _BOUGHT, "min")
     if not sold:
         return None
@@ -37,6 +36,18 @@ def swap(case: Case) -> Intent | None:
         received=bought if payee == case.actor else (),
         recipient=case.other(payee),
     )
+
+
+def _settled(case: Case, protocol: str) -> Intent | None:
+    """Who else the calldata names may have got what was bought."""
+    if not case.gave() or any(token_id is not None for _, token_id in case.net):
+        return None
+    if case.got():
+        return case.intent("swap", protocol)
+    named = (case.call.arguments.get(name) for name in _PAYEES)
+    payees = {move.to for move in case.transfers} - {case.actor, case.call.target}
+    payee = next((str(name) for name in named if name in payees), None)
+    return case.intent("swap", protocol, recipient=payee) if payee else None
 
 
 def _side(case: Case, names: tuple[tuple[str, str], ...], bound: Bound | None) -> list[Movement]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from ethtune.chain.case import Case
+from ethtune.chain.protocols import NATIVE
 from ethtune.core.intent import Intent
 
 
 def bridge(case: Case) -> Intent | None:
     """Whatever function was called: a bridge takes assets here and frees them here."""
     contract = case.contract
-    if contract is None or contract.role != "bridge" or not case.is_settled or not case.net:
+    if contract is None or contract.role != "bridge":
         return None
-    return case.intent("bridge", contract.protocol)
+    if not (case.net if case.is_settled else case.call.value_wei):
+        return None
+    return case.intent(
+        "bridge", contract.protocol, sent=[case.movement(NATIVE, case.call.value_wei)]
+    )

@@ -6,8 +6,6 @@ from ethtune.chain.case import Case
 from ethtune.chain.protocols import NATIVE
 from ethtune.core.intent import Intent
 
-_STETH = "0xae7ab96520de3a18e5e111b5eaab095312d7fe84"
-
 
 def staking(case: Case) -> Intent | None:
     """Ether submitted or just sent, wrap, unwrap, withdrawals requested and claimed."""
@@ -15,8 +13,7 @@ def staking(case: Case) -> Intent | None:
     if case.has_role("staking") and (call.is_plain or function == "submit"):
         return case.intent("stake", "lido", sent=[case.movement(NATIVE, call.value_wei)])
     if case.has_role("wrapper") and "stETHAmount" in call.arguments:
-        sent = [case.movement(_STETH, call.number("stETHAmount"))]
-        return case.intent("wrap", "lido", sent=sent)
+        return case.intent("wrap", "lido")  # the call does not name stETH
     if case.has_role("wrapper") and "wstETHAmount" in call.arguments:
         sent = [case.movement(str(call.target), call.number("wstETHAmount"))]
         return case.intent("unwrap", "lido", sent=sent)

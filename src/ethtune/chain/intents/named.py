@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from ethtune.chain.case import Case
+from ethtune.chain.flows import ZERO_ADDRESS
 from ethtune.chain.intents.plausible import is_borne_out
 from ethtune.chain.intents.reported import protocol_behind
 from ethtune.chain.payouts import NATIVE_PLACEHOLDER
 from ethtune.chain.protocols import NATIVE
 from ethtune.chain.signatures import promises
-from ethtune.core.intent import Intent, Movement
+from ethtune.core.intent import Action, Intent, Movement
+from ethtune.core.transaction import UINT256_MAX
 
 _RECIPIENTS = ("to", "recipient", "receiver", "onBehalfOf", "contractL2", "delegatee")
 _TOKENS = ("token", "asset", "l1Token", "localToken", "inputToken", "originToken", "reserve")
 _AMOUNTS = ("amount", "value", "inputAmount")
+_CROSSING = frozenset({"deposit", "withdraw", "stake", "transfer", "claim"})  # what bridges call it
 _TAKING = frozenset({"withdraw", "unstake", "borrow", "remove_liquidity", "claim"})
 
 
@@ -22,15 +25,29 @@ def named(case: Case) -> Intent | None:
     action = promise.action if promise else None
     if promise is None or action is None or not is_borne_out(case, action):
         return None
+    if case.has_role("bridge") and action in _CROSSING:
+        action = "bridge"
     planned = _planned(case)
     is_taking = action in _TAKING
     return case.intent(
         action,
-        promise.protocol or protocol_behind(case, action),
+        promise.protocol or protocol_behind(case, action) or _standard(case, action),
         sent=[case.movement(NATIVE, case.call.value_wei), *([] if is_taking else planned)],
         received=planned if is_taking else (),
         recipient=case.other(_recipient(case)),
     )
+
+
+def _standard(case: Case, action: Action) -> str | None:
+    """That of the token which came into being or was destroyed."""
+    end = {"mint": 1, "burn": 2}.get(action)  # the zero address sends what is new
+    moved = [move for move in case.transfers if end and move[end] == ZERO_ADDRESS]
+    if not moved:
+        return None
+    if moved[0].token_id is None:
+        return "erc20"
+    names = {event.name for event in case.described.events if event.address == moved[0].token}
+    return "erc721" if "Transfer" in names else "erc1155"
 
 
 def _recipient(case: Case) -> str:
@@ -46,6 +63,9 @@ def _planned(case: Case) -> list[Movement]:
     call = case.call
     token = next((call.arguments[name] for name in _TOKENS if name in call.arguments), None)
     amount = next((call.arguments[name] for name in _AMOUNTS if name in call.arguments), None)
-    if not isinstance(token, str) or not isinstance(amount, str) or token == NATIVE_PLACEHOLDER:
+    if not isinstance(token, str) or not isinstance(amount, str) or token == case.actor:
         return []
-    return [case.movement(token, int(amount))]
+    if int(amount) == UINT256_MAX:
+        return []  # "all of it" is no amount
+    asset = NATIVE if token in (ZERO_ADDRESS, NATIVE_PLACEHOLDER) else token
+    return [case.movement(asset, int(amount))]

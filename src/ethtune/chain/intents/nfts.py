@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from ethtune.chain.case import Case
 from ethtune.chain.flows import ZERO_ADDRESS
-from ethtune.chain.protocols import NATIVE, contracts
+from ethtune.chain.protocols import NATIVE, protocol_of
+from ethtune.chain.signatures import meaning_of
 from ethtune.core.intent import Intent, Movement
 
-_SALES = ("OrderFulfilled", "OrdersMatched")
 _ORDERS = (
     "fulfillBasicOrder",
     "fulfillBasicOrder_efficient_6GL6yc",
     "fulfillOrder",
+    "fulfillAdvancedOrder",
+    "fulfillAvailableOrders",
+    "fulfillAvailableAdvancedOrders",
+    "matchAdvancedOrders",
     "atomicMatch_",
 )
 _FIRST_TOKEN_ORDER, _FIRST_BID = 8, 16  # Seaport's BasicOrderType: below 8 the buyer pays ether
@@ -33,9 +37,14 @@ def trade(case: Case) -> Intent | None:
 
 def _order(case: Case) -> Intent | None:
     call, contract = case.call, case.contract
-    if contract is None or contract.role != "market" or call.function not in _ORDERS:
+    if contract is None or contract.role != "market":
         return None
-    sent, received = _basic_order(case) if "basicOrderType" in call.arguments else ([], [])
+    if call.function not in _ORDERS and not call.value_wei:
+        return None  # markets are also told to cancel, never with ether
+    if "basicOrderType" in call.arguments:
+        sent, received = _basic_order(case)
+    else:
+        sent, received = [case.movement(NATIVE, call.value_wei)], []
     return case.intent("nft_trade", contract.protocol, sent=sent, received=received)
 
 
@@ -62,13 +71,12 @@ def _basic_order(case: Case) -> tuple[list[Movement], list[Movement]]:
 def _markets(case: Case) -> list[str]:
     if case.described.transaction.chain_id != 1:
         return []
-    known = contracts()
-    return [
-        known[event.address].protocol
-        for name in _SALES
-        for event in case.events(name)
-        if event.address in known
-    ]
+    found = (
+        protocol_of(event.address, 1) or meaning.protocol
+        for event in case.described.events
+        if (meaning := meaning_of(event)) is not None and meaning.action == "nft_trade"
+    )
+    return [market for market in found if market is not None]
 
 
 def mint(case: Case) -> Intent | None:

@@ -10,7 +10,7 @@ from ethtune.chain.case import Case
 from ethtune.chain.flows import ZERO_ADDRESS
 from ethtune.core.intent import Action
 
-_GIVES = frozenset({"deposit", "stake", "repay", "add_liquidity", "burn", "transfer"})
+_GIVES = frozenset({"deposit", "stake", "repay", "add_liquidity", "transfer"})
 _GETS = frozenset({"withdraw", "unstake", "borrow", "remove_liquidity"})
 _TRADES = frozenset({"swap", "wrap", "unwrap", "liquidate"})
 
@@ -37,6 +37,10 @@ def is_borne_out(case: Case, action: Action) -> bool:
 def _is_borne_out_otherwise(case: Case, action: Action) -> bool:
     if action == "bridge":
         return bool(case.net)
+    if action == "burn":
+        return bool(case.gave()) and not case.got()
+    if action == "governance":
+        return not case.net  # bots wear the selectors of votes
     if action == "nft_trade":
         return any(token_id is not None for _, token_id in case.net) and len(case.net) > 1
     return True

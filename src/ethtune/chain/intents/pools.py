@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ethtune.chain.case import Case
 from ethtune.chain.protocols import NATIVE, WETH
-from ethtune.chain.signatures import reports
+from ethtune.chain.signatures import meaning_of
 from ethtune.core.intent import Intent
 
 _SWAPS = frozenset({"Swap", "TokenExchange", "TokenExchangeUnderlying", "LOG_SWAP"})
@@ -41,6 +41,6 @@ def _protocol(case: Case) -> str | None:
         return case.contract.protocol
     for event in case.described.events:
         if event.name in _SWAPS and event.address == case.call.target:
-            told = reports().get(str(event.topic0))
-            return told.protocol if told else None
+            meaning = meaning_of(event)
+            return meaning.protocol if meaning else None
     return None

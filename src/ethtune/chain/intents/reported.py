@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ethtune.chain.case import Case
 from ethtune.chain.intents.plausible import is_borne_out
 from ethtune.chain.protocols import WETH, protocol_of
-from ethtune.chain.signatures import reports
+from ethtune.chain.signatures import meaning_of
 from ethtune.core.described import DecodedEvent
 from ethtune.core.intent import Action, Intent
 
@@ -35,35 +35,35 @@ def protocol(case: Case, event: DecodedEvent) -> str | None:
     """That of the called contract, else the one that speaks so, else that of the emitter."""
     if case.contract is not None:
         return case.contract.protocol
-    told = reports()[str(event.topic0)].protocol
-    return told or protocol_of(event.address, case.described.transaction.chain_id)
+    meaning = meaning_of(event)
+    spoken = meaning.protocol if meaning else None
+    return spoken or protocol_of(event.address, case.described.transaction.chain_id)
 
 
 def protocol_behind(case: Case, action: Action) -> str | None:
     """That of the called contract, else the one whose events report the action."""
     if case.contract is not None:
         return case.contract.protocol
-    table = reports()
-    found = {
-        protocol(case, event)
-        for event in case.described.events
-        if event.name is not None
-        and (told := table.get(event.topic0 or "")) is not None
-        and told.action == action
-    }
+    found = {protocol(case, event) for event, told in _actions(case) if told == action}
     return found.pop() if len(found) == 1 else None
 
 
 def _told(case: Case) -> Iterator[tuple[DecodedEvent, Action]]:
-    table = reports()
-    for event in case.described.events:
-        told = table.get(event.topic0 or "")
-        if event.name is None or told is None or told.action is None or event.address == WETH:
-            continue
+    for event, action in _actions(case):
         if event.address != case.call.target and not _names(event, case.actor):
             continue
         is_empty = any(item.name == "amount" and item.value == "0" for item in event.arguments)
-        yield event, "claim" if is_empty and told.action in _OF_POOLS else told.action
+        yield event, "claim" if is_empty and action in _OF_POOLS else action
+
+
+def _actions(case: Case) -> Iterator[tuple[DecodedEvent, Action]]:
+    """Events that tell an action; those of WETH are moves, not deposits."""
+    for event in case.described.events:
+        if event.name == "Transfer":
+            continue  # most events are, and it tells none
+        meaning = meaning_of(event)
+        if meaning is not None and meaning.action is not None and event.address != WETH:
+            yield event, meaning.action
 
 
 def _names(event: DecodedEvent, account: str) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from ethtune.chain.case import Case
 from ethtune.chain.flows import ZERO_ADDRESS
 from ethtune.chain.intents.reported import protocol, protocol_behind
-from ethtune.chain.signatures import reports
+from ethtune.chain.protocols import WETH
+from ethtune.chain.signatures import meaning_of
 from ethtune.core.intent import Action, Intent
 
 
@@ -28,18 +29,17 @@ def share(case: Case) -> Intent | None:
 
 def _intent(case: Case, action: Action) -> Intent:
     """A pool's own event tells liquidity of one asset from a deposit."""
-    of_pools = (
-        ("add_liquidity",) if action in ("deposit", "add_liquidity") else ("remove_liquidity",)
-    )
+    is_adding = action in ("deposit", "add_liquidity")
+    of_pools: Action = "add_liquidity" if is_adding else "remove_liquidity"
     for event in case.described.events:
-        told = reports().get(event.topic0 or "")
-        if told is not None and told.action in of_pools:
-            return case.intent(told.action, protocol(case, event))
+        meaning = meaning_of(event)
+        if meaning is not None and meaning.action == of_pools:
+            return case.intent(of_pools, protocol(case, event))
     return case.intent(action, protocol_behind(case, action))
 
 
 def _is_issued(case: Case, token: str) -> bool:
-    return any(
+    return token != WETH and any(
         move.token == token and move.sender == ZERO_ADDRESS and move.to == case.actor
         for move in case.transfers
     )
@@ -48,7 +48,7 @@ def _is_issued(case: Case, token: str) -> bool:
 def _is_destroyed(case: Case, token: str) -> bool:
     """By the actor, or by whom the actor handed it to, in the same amount."""
     handed = {(move.to, move.amount) for move in case.transfers if move[:2] == (token, case.actor)}
-    return any(
+    return token != WETH and any(
         move.token == token
         and move.to == ZERO_ADDRESS
         and (move.sender == case.actor or (move.sender, move.amount) in handed)
