@@ -24,7 +24,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell
+	$(BIN)/codespell src tests configs benchmarks docs *.md
 
 demo: export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: $(READY)
@@ -35,8 +35,8 @@ demo: $(READY)
 	ethtune validate-data $(DEMO)/data
 	ethtune estimate --profile cpu --config configs/demo.yaml --dataset $(DEMO)/data
 	ethtune train --profile cpu --config configs/demo.yaml --dataset $(DEMO)/data --output $(DEMO)/run
-	ethtune evaluate $(DEMO)/run --base --limit 60
-	ethtune sample-data --output $(DEMO)/new --transactions 3 --seed 2026
+	ethtune evaluate $(DEMO)/run --base --limit 48
+	ethtune sample-data --output $(DEMO)/new --transactions 3 --seed 31
 	ethtune predict $(DEMO)/run --input $(DEMO)/new
 
 real: export PATH := $(CURDIR)/$(BIN):$(PATH)

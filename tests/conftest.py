@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import ethtune.model  # noqa: F401  # what it sets in the environment must be there before torch
+import ethtune.model  # what it sets in the environment must be there before torch
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 # a model of two layers gains nothing from a second thread and waits for it on a busy machine

@@ -22,7 +22,7 @@ from ethtune.device.shapes import ModelShape
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("configs/*.md")])
-CREATED = {"chain/intents/aave_safety.py", "chain/intents/NAME.py", "cli/NAME.py"}  # by readers
+CREATED = {"chain/intents/NAME.py", "cli/NAME.py"}  # by readers
 _LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
 _WORDS = {"string": "text", "boolean": "`true`, `false`", "null": "`null`"}
 

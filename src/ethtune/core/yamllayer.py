@@ -144,7 +144,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = None if isinstance(_plain(text), str) else "'"
+    is_safe = isinstance(_plain(text), str) and text.isprintable()
+    style = None if is_safe else '"'  # the one style that escapes line breaks of every kind
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

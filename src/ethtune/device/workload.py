@@ -63,12 +63,11 @@ class Workload:
 
 
 def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu: bool) -> Workload:
-    """The step that ``config`` describes on such a device. Raises ConfigError.
+    """The step that ``config`` describes on such a device, as ``ethtune train`` does it.
 
-    Adapters are 16 bit beside bfloat16 on a GPU, else 32 bit: a float16 gradient scaler refuses
-    16-bit weights, and on a CPU 32 bit is faster.
+    Adapters, and with them gradients and optimizer states, are 32 bit everywhere. Raises
+    ConfigError.
     """
-    half = has_bfloat16 and config.optimization.fp16 is not True
     attention = {"eager": "eager", "flash_attention_2": "flash"}
     optim = config.optimization.optim
     return Workload(
@@ -85,9 +84,8 @@ def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu
         is_paged=optim.startswith("paged") and on_gpu,
         weight_bytes=2 if on_gpu or has_bfloat16 else 4,
         compute_bytes=2 if on_gpu or has_bfloat16 else 4,
-        adapter_bytes=2 if on_gpu and half else 4,
-        # torch keeps its states in the weights' precision, bitsandbytes in 32 bit
-        state_bytes=2 if on_gpu and half and optim.startswith("adamw_torch") else 4,
+        adapter_bytes=4,
+        state_bytes=4,
     )
 
 

@@ -22,6 +22,7 @@ from importlib import resources
 from pathlib import Path
 
 from ethtune.core.atomic import new_folder
+from ethtune.core.cachefolder import converted_model
 from ethtune.core.errors import ConfigError, MachineError
 from ethtune.core.events import Emit, Message
 
@@ -51,16 +52,6 @@ class BaseModel:
     def is_local(self) -> bool:
         """Whether loading needs no network."""
         return os.path.isdir(self.source)
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept: ETHTUNE_CACHE, else the user's cache folder."""
-    root = os.environ.get("ETHTUNE_CACHE")
-    if root:
-        return Path(root)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "ethtune"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ethtune"
 
 
 def resolve(name: str, *, revision: str | None, cache_dir: str | None, emit: Emit) -> BaseModel:
@@ -99,7 +90,7 @@ def _hub_ids() -> dict[str, str]:
 
 
 def _embedded(*, revision: str | None, cache_dir: str | None, emit: Emit) -> BaseModel:
-    converted = cache_folder() / "models" / EMBEDDED_ALIAS
+    converted = converted_model(EMBEDDED_ALIAS)
     if (converted / "config.json").is_file():
         return BaseModel(EMBEDDED_ALIAS, str(converted), "cache, from the packaged GGUF", None)
     downloaded = _from_hub(revision=revision, cache_dir=cache_dir)
@@ -173,7 +164,7 @@ def _from_package_index(folder: Path) -> Path:
 
 
 def _converted(gguf: Path, name: str, emit: Emit) -> Path:
-    target = cache_folder() / "models" / f"{name}-{_sha256(gguf)[:12]}"
+    target = converted_model(f"{name}-{_sha256(gguf)[:12]}")
     if not (target / "config.json").is_file():
         _convert(gguf, target, emit)
     return target

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ethtune.core.compose import all_keys, compose, parse_assignment
@@ -335,6 +335,7 @@ _VALUES = {
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@example({"training.output_dir": "a\x85b\u2028c"})
 @given(st.fixed_dictionaries({}, optional=_VALUES))
 def test_the_resolved_config_composes_to_itself(tmp_path, chosen):
     first = compose(overrides={key: (value, "test") for key, value in chosen.items()})

@@ -103,12 +103,13 @@ def test_a_k_bit_preparation_costs_embeddings_and_a_32_bit_stream():
     assert after - before == pytest.approx(0.49 * GIB, rel=0.01)
 
 
-def test_precision_follows_the_device():
+def test_adapters_are_float32_on_every_device_as_the_trainer_keeps_them():
     config = compose(profile="12gb").config
     shape = shape_of(config.model.base_model)
     ampere = workload_of(config, shape, has_bfloat16=True, on_gpu=True)
     turing = workload_of(config, shape, has_bfloat16=False, on_gpu=True)
-    assert (ampere.adapter_bytes, turing.adapter_bytes) == (2, 4)
+    assert (ampere.adapter_bytes, turing.adapter_bytes) == (4, 4)
+    assert (ampere.state_bytes, turing.state_bytes) == (4, 4)
     assert ampere.target_modules == ("q_proj", "v_proj")
 
 

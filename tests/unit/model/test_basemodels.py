@@ -6,7 +6,8 @@ import pytest
 
 from ethtune.core.errors import ConfigError
 from ethtune.core.events import SILENT
-from ethtune.model.basemodels import cache_folder, resolve
+from ethtune.core.cachefolder import converted_model
+from ethtune.model.basemodels import resolve
 
 
 def find(name):
@@ -25,7 +26,7 @@ def test_a_hub_id_stays_one():
 
 
 def test_the_embedded_default_is_taken_from_the_cache_first():
-    folder = cache_folder() / "models" / "smollm2-135m"
+    folder = converted_model("smollm2-135m")
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     try:

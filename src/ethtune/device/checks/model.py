@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ethtune.core.cachefolder import converted_model
 from ethtune.core.config import Config
 from ethtune.core.errors import ConfigError
 from ethtune.device.checks.verdict import Check, Verdict, fail, ok, skipped, warn
@@ -37,9 +38,10 @@ def judge_model(_facts: Facts, config: Config) -> Verdict:
     hub_id = _hub_id(name)
     if cached_snapshot(hub_id, config.model.cache_dir):
         return ok(f"{hub_id} is downloaded")
+    is_embedded = name == EMBEDDED_ALIAS
+    if is_embedded and (converted_model(name) / "config.json").is_file():
+        return ok(f"{name} is in ethtune's own cache")
     flags = offline_flags()
-    model = find_model(name)
-    is_embedded = model is not None and model.alias == EMBEDDED_ALIAS
     if flags and not is_embedded:
         return fail(f"{hub_id} is not downloaded and {flags[0]} is set", f"unset {flags[0]}")
     return warn(f"{hub_id} is not downloaded yet", "the first run fetches it")
