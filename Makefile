@@ -35,7 +35,7 @@ demo: $(READY)
 	ethtune validate-data $(DEMO)/data
 	ethtune estimate --profile cpu --config configs/demo.yaml --dataset $(DEMO)/data
 	ethtune train --profile cpu --config configs/demo.yaml --dataset $(DEMO)/data --output $(DEMO)/run
-	ethtune evaluate $(DEMO)/run --base --limit 48
+	ethtune evaluate $(DEMO)/run --base --limit 48 --max-new-tokens 160
 	ethtune sample-data --output $(DEMO)/new --transactions 3 --seed 31
 	ethtune predict $(DEMO)/run --input $(DEMO)/new
 

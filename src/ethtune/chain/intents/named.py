@@ -68,4 +68,6 @@ def _planned(case: Case) -> list[Movement]:
     if int(amount) == UINT256_MAX:
         return []  # "all of it" is no amount
     asset = NATIVE if token in (ZERO_ADDRESS, NATIVE_PLACEHOLDER) else token
+    if asset == NATIVE and call.value_wei:
+        return []  # the value that goes along says it already
     return [case.movement(asset, int(amount))]
