@@ -231,6 +231,14 @@ def test_an_empty_output_folder_is_welcome_and_left_as_it_was(train, place):
     assert train(dataset="nowhere")[0] == 4
 
 
+def test_a_tracker_that_is_not_installed(train, monkeypatch):
+    monkeypatch.setattr("ethtune.services.preflight.find_spec", lambda name: None)
+    code, said = train("--set", "logging.report_to=[wandb, mlflow]")
+    assert code == 5
+    assert "logging.report_to names wandb, mlflow, which is not installed" in said
+    assert "pip install wandb mlflow" in said
+
+
 def test_no_disk(train, monkeypatch):
     usage = SimpleNamespace(total=10**12, used=10**12, free=3_000_000)
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: usage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -72,6 +73,7 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
         self._window = _Window()
         self._staging: Path | None = None
         train, validation = datasets
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run.path / "logs"))
         super().__init__(
             args=library_arguments(config, run, device, has_validation=validation is not None),
             data_collator=partial(collate, multiple=CPU_MULTIPLE if device.kind == "cpu" else 1),

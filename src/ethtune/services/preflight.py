@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ def prepare_job(config: Config, dataset: Path, events: Emit) -> Prepared:
     Raises ConfigError, DataError or MachineError.
     """
     events(PhaseStarted("preflight"))
+    _require_trackers(config)
     from ethtune.model.basemodels import resolve
     from ethtune.model.device import choose_device
     from ethtune.model.tokenizer import PromptTokenizer, load_tokenizer
@@ -55,6 +57,15 @@ def prepare_job(config: Config, dataset: Path, events: Emit) -> Prepared:
     rows = load_rows(dataset, config.data, PromptTokenizer(tokenizer), events)
     job = TrainingJob(base, device, tokenizer, (rows.train, rows.validation))
     return Prepared(job, rows, _forecast(config, rows, events))
+
+
+def _require_trackers(config: Config) -> None:
+    missing = [name for name in config.logging.report_to if find_spec(name) is None]
+    if missing:
+        raise MachineError(
+            f"logging.report_to names {', '.join(missing)}, which is not installed",
+            hint=f"pip install {' '.join(missing)}",
+        )
 
 
 def _forecast(config: Config, rows: TrainingRows, events: Emit) -> EstimateReport | None:
