@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ethtune.core.cachefolder import converted_model
 from ethtune.core.errors import ConfigError
 from ethtune.core.events import SILENT
-from ethtune.core.cachefolder import converted_model
 from ethtune.model.basemodels import resolve
 
 
