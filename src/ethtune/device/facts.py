@@ -80,10 +80,17 @@ def gather_facts(*, probe: bool, output: Path, cache_dir: str | None = None) -> 
 
 
 def tested_versions() -> dict[str, str]:
-    """Package to version, as this release was tested."""
+    """Package to version, as this release was tested under this Python."""
+    from packaging.requirements import Requirement
+
     text = (resources.files("ethtune.assets") / "tested_versions.txt").read_text(encoding="utf-8")
-    pairs = (line.partition("==") for line in text.splitlines() if not line.startswith("#"))
-    return {name: version for name, _, version in pairs if version}
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    pins = [Requirement(line) for line in lines]
+    return {
+        pin.name: next(iter(pin.specifier)).version
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate()
+    }
 
 
 def _installed(names: Mapping[str, str]) -> dict[str, str]:
