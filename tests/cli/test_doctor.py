@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -55,7 +54,6 @@ def test_the_token_is_never_printed(monkeypatch):
     assert "averysecret" not in run("--quick", "--set", "model.base_model=llama-2-7b").output
 
 
-@pytest.mark.slow
 def test_the_real_stack_does_a_real_step():
     source = "import typer; from ethtune.cli.doctor import doctor; typer.run(doctor)"
     done = subprocess.run(

@@ -14,7 +14,6 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # transformers sets its logger's level when it is imported: below is too early for it
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 # OpenMP threads that spin for milliseconds at each barrier make a training 10 to 20 times slower as
 # soon as another program wants a core; a short spin costs nothing on an idle machine
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")

@@ -86,7 +86,8 @@ def add_adapter(model: PreTrainedModel, lora: LoraSection, *, seed: int) -> Peft
 def _check_targets(model: PreTrainedModel, lora: LoraSection) -> None:
     if isinstance(lora.target_modules, str):
         return  # "all-linear" or a regular expression, which peft judges
-    missing = [name for name in lora.target_modules if name not in _linear_layers(model)]
+    linear = _linear_layers(model)
+    missing = [name for name in lora.target_modules if name not in linear]
     if missing:
         raise _no_such_layer(model, ", ".join(missing))
 

@@ -1,8 +1,8 @@
 """Cross-entropy where something is learned, and nowhere else.
 
 The head is applied at labelled positions only, so logits are (N, V) for the N labels of a micro
-batch and never (B, S, V); they become float32 a chunk at a time, recomputed backward, so the
-float32 copy is (chunk, V).
+batch and never (B, S, V); they become float32 a chunk at a time, on a GPU recomputed backward, so
+that the float32 copy there is (chunk, V).
 """
 
 from __future__ import annotations
