@@ -62,7 +62,6 @@ class Session:
         self._lock = RunLock(folder.lock)
         self._sinks: tuple[Emit, ...] = (events,)
         self._state = fold_all(EventReader(folder.events).poll())
-        self._seq = 0
         self.trained = False
 
     def run(
@@ -97,8 +96,7 @@ class Session:
         """To the log, the readable log, the screen, and our own state."""
         if isinstance(event, PhaseStarted) and event.phase == "training":
             self.trained = True
-        self._seq += 1
-        self._state = fold(self._state, LoggedEvent(self._seq, time.time(), event))
+        self._state = fold(self._state, LoggedEvent(0, time.time(), event))
         for sink in self._sinks:
             sink(event)
 
