@@ -8,9 +8,6 @@ its amount still scaled; without known decimals the amount is raw.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +17,14 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from ethtune.chain.signatures import read_asset
+from ethtune.chain.sources.files import first_rows, read_rows, syntax_of
+from ethtune.chain.sources.records import Numbered, Rejected
 from ethtune.core.described import Token, TokenKind
 from ethtune.core.errors import DataError
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 _SYMBOL = re.compile(r"(?!0x)[!#-&(-\[\]-~]{1,24}").fullmatch  # printable; no quote, no backslash
+_HINT = "a token list is CSV, JSON or Parquet with address, symbol, decimals and perhaps kind"
 _MAX_DECIMALS = 77  # more digits than a 256-bit number has
 
 
@@ -78,39 +78,33 @@ def built_in_tokens() -> Mapping[str, Token]:
 
 
 def read_tokens(path: Path) -> Iterator[Token]:
-    """Tokens of a CSV (ethereum-etl ``tokens.csv``) or JSONL file, plain or ``.gz``.
+    """Tokens of a CSV (ethereum-etl ``tokens.csv``), JSON or Parquet file, plain, .gz or .zst.
 
     Rows with an unusable symbol are left out, for such a token is as good as unknown; a row
     without an address, or a file of another kind, is a DataError.
     """
-    opener = gzip.open if path.suffix == ".gz" else open
-    name = path.name.removesuffix(".gz")
-    try:
-        with opener(path, "rt", encoding="utf-8", newline="") as lines:
-            rows = csv.DictReader(lines) if name.endswith(".csv") else map(_json_row, lines)
-            for number, row in enumerate(rows, start=2 if name.endswith(".csv") else 1):
-                token = _token(row, f"{path}:{number}")
-                if token is not None:
-                    yield token
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a token list: {error}") from error
+    syntax = syntax_of(path)
+    first = first_rows(path, syntax, 1) if syntax else []
+    if syntax is None or not any(
+        "address" in row.fields for row in first if isinstance(row, Numbered)
+    ):
+        raise DataError(f"{path}: cannot be read as a token list: no addresses in it", hint=_HINT)
+    for row in read_rows(path, syntax):
+        if isinstance(row, Rejected):
+            raise DataError(f"{row.where}: cannot be read as a token: {row.reason}", hint=_HINT)
+        token = _token(row.fields, row.where)
+        if token is not None:
+            yield token
 
 
-def _json_row(line: str) -> object:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
-
-
-def _token(row: object, place: str) -> Token | None:
-    address = row.get("address") if isinstance(row, dict) else None
+def _token(fields: Mapping[str, Any], place: str) -> Token | None:
+    address = fields.get("address")
+    if isinstance(address, bytes):
+        address = "0x" + address.hex()
     if not isinstance(address, str) or not _ADDRESS(address):
         raise DataError(
-            f"{place}: address is {address!r}, expected 0x and 40 hex digits",
-            hint="a token list is CSV or JSONL with address, symbol, decimals and perhaps kind",
+            f"{place}: address is {str(address)[:80]!r}, expected 0x and 40 hex digits", hint=_HINT
         )
-    fields = cast("dict[str, Any]", row)
     symbol = fields.get("symbol")
     if not isinstance(symbol, str) or not _SYMBOL(symbol):
         return None

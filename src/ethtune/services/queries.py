@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ethtune.chain.describe import describe
 from ethtune.chain.sources import Rejected, read_transactions, token_files
-from ethtune.chain.sources.files import Numbered, Syntax, read_rows, syntax_of
+from ethtune.chain.sources.files import Syntax, read_rows, syntax_of
+from ethtune.chain.sources.records import Numbered
 from ethtune.chain.tokens import TokenRegistry
 from ethtune.core.described import DescribedTransaction
 from ethtune.core.events import Emit, Message

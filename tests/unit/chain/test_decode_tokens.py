@@ -74,7 +74,7 @@ def test_unusable_decimals_are_unknown(tmp_path, decimals):
 def test_row_without_address_is_named_with_its_line(tmp_path, line):
     path = tmp_path / "tokens.jsonl"
     path.write_text(json.dumps({"address": A, "symbol": "FOO"}) + "\n" + line + "\n")
-    with pytest.raises(DataError, match=r"tokens\.jsonl:2: address is"):
+    with pytest.raises(DataError, match=r"tokens\.jsonl:2: (address is|cannot be read)"):
         list(read_tokens(path))
 
 

@@ -266,7 +266,7 @@ def test_a_folder_of_mixed_files_reads_the_exports_and_names_the_rest(tmp_path: 
         ('{"x": 1}\n', "not an export we know: keys x"),
         ('{"x": ', "not an export we know: keys nothing readable"),
         ("[]", "not an export we know"),
-        ("PAR1\x00\x01", "not an export we know"),
+        ("PAR1\x00\x01", "not a readable Parquet file"),
         (LOGS_CSV, "holds logs, and no transactions are beside it"),
         ("Transaction Hash,Blockno,From,To,Value_IN(ETH)\n", "transactions without calldata"),
         (TRANSACTIONS_CSV.replace("input", "x"), "transactions without calldata"),

@@ -1,6 +1,8 @@
 """Exports in, transactions out: ``read_transactions`` knows every format by its content.
 
-    file or folder ──files──▶ rows ──kinds──▶ which export ──fields/etl/labels──▶ records
+    path ──streams──▶ files ──kinds──▶ which export ──files──▶ rows
+    whole rows   ──fields──────────────▶ records        labelled rows ──labels──▶ records
+    split tables ──responses──▶ tables ──join──▶ records
 
 A row that cannot be read becomes a ``Rejected`` with its place and reason; it never costs the rows
 around it. Only what makes the whole input useless raises ``DataError``.
@@ -8,5 +10,13 @@ around it. Only what makes the whole input useless raises ``DataError``.
 
 from ethtune.chain.sources.read import read_transactions, token_files
 from ethtune.chain.sources.records import Labelled, Rejected, SourceRecord
+from ethtune.chain.sources.streams import files_of
 
-__all__ = ["Labelled", "Rejected", "SourceRecord", "read_transactions", "token_files"]
+__all__ = [
+    "Labelled",
+    "Rejected",
+    "SourceRecord",
+    "files_of",
+    "read_transactions",
+    "token_files",
+]

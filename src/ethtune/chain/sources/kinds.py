@@ -2,97 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from ethtune.chain.sources.files import Numbered, Syntax, csv_header, read_rows, syntax_of
+from ethtune.chain.sources.files import Syntax, first_rows, syntax_of
+from ethtune.chain.sources.names import COOKBOOK, PLAIN, FieldNames, field_names
+from ethtune.chain.sources.records import Numbered
+from ethtune.chain.sources.refusals import Refusal, api_error, refusal_of
+from ethtune.core.errors import DataError
 
-Kind = Literal["transactions", "labelled", "receipts", "logs", "tokens", "companion"]
+Kind = Literal[
+    "transactions", "labelled", "pairs", "responses", "receipts", "logs", "traces", "blocks",
+    "listing", "tokens", "companion",
+]  # fmt: skip
 
-FORMATS = (
-    "ethereum-etl CSV or JSON lines (transactions, receipts, logs), JSON lines or a JSON array of "
-    "transactions with from, to, value and input, and decoded.csv or decoded.json with an action "
-    "and a protocol; each also as .gz"
-)
 _SNIFFED_ROWS = 20
-_HASHES = frozenset({"hash", "tx_hash"})
+_HASHES = frozenset({"hash", "tx_hash", "transaction_hash"})
 _SENDERS = frozenset({"from", "from_address"})
-_ACTIONS = frozenset({"action", "decoded_action"})
 
-# Files that ethereum-etl writes beside the transactions and that say nothing more about them.
-_COMPANIONS: tuple[frozenset[str], ...] = (
-    frozenset({"token_address", "from_address", "value"}),
-    frozenset({"number", "parent_hash"}),
-    frozenset({"trace_type", "trace_address"}),
-    frozenset({"address", "bytecode"}),
+# The first set of names that a row has decides; the order matters where one holds another.
+_KINDS: tuple[tuple[Set[str], Kind], ...] = (
+    ({"jsonrpc", "result"}, "responses"),
+    ({"jsonrpc", "error"}, "responses"),
+    ({"status", "message", "result"}, "responses"),
+    ({"transaction", "receipt"}, "pairs"),
+    ({"tx", "receipt"}, "pairs"),
+    # account listings of explorers: what one account saw of a transaction
+    ({"contractAddress", "tokenDecimal"}, "listing"),
+    ({"contractAddress", "tokenID"}, "listing"),
+    ({"errCode", "isError", "type"}, "listing"),
+    ({"topics", "transactionHash", "data"}, "listing"),
+    ({"trace_type", "trace_address", "value"}, "traces"),
+    ({"transaction_hash", "topics", "data"}, "logs"),
+    ({"transaction_hash", "topic0", "data"}, "logs"),
+    ({"transaction_hash", "cumulative_gas_used", "gas_used"}, "receipts"),
+    ({"transactionHash", "cumulativeGasUsed"}, "responses"),
+    ({"parentHash", "number", "timestamp"}, "responses"),
+    ({"parent_hash", "number", "timestamp"}, "blocks"),
+    ({"block_number", "block_hash", "timestamp", "author"}, "blocks"),
+    ({"address", "symbol", "decimals"}, "tokens"),
+    # what ethereum-etl and cryo write beside and what says nothing more about transactions
+    ({"token_address", "from_address", "value"}, "companion"),
+    ({"token_address", "owner_address", "value"}, "companion"),
+    ({"erc20", "transaction_hash"}, "companion"),
+    ({"erc721", "transaction_hash"}, "companion"),
+    ({"transfer_index", "transaction_hash"}, "companion"),
+    ({"action_type", "trace_address"}, "companion"),
+    ({"erc20", "symbol", "decimals"}, "companion"),
+    ({"address", "bytecode"}, "companion"),
 )
-# Explorers call the hash and the sender so in their CSV downloads, which hold no calldata.
-_EXPLORER_HASHES = frozenset({"txhash", "transaction hash", "hash", "tx_hash"})
-_EXPLORER_SENDERS = frozenset({"from", "from_address", "sender"})
+
+# Rows of these may stand in one file, as a node answers them or ethereum-etl streams them.
+_TOLD_ROW_BY_ROW = frozenset({
+    "transactions", "pairs", "responses", "receipts", "logs", "traces", "blocks", "tokens",
+    "companion", None,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A file, how it is written, and what it holds; ``kind`` is None for what we do not know."""
+    """A file, how it is written, and what it holds; ``kind`` is None for what we cannot use."""
 
     path: Path
     syntax: Syntax | None  # None: the file is empty
     kind: Kind | None
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    refusal: Refusal | None = None  # why there is no kind
 
     @property
-    def lacks_calldata(self) -> bool:
-        """Transactions like those of an explorer's CSV download, without their calldata."""
-        lowered = {name.lower() for name in self.names}
-        return self.kind is None and bool(
-            lowered & _EXPLORER_HASHES and lowered & _EXPLORER_SENDERS
+    def fields(self) -> FieldNames:
+        """What it calls the fields of a transaction."""
+        return field_names(self.names)
+
+    @property
+    def is_split(self) -> bool:
+        """Receipts and logs of these transactions stand in rows of their own, if anywhere."""
+        return self.kind == "responses" or (
+            self.kind == "transactions" and self.fields not in (PLAIN, COOKBOOK)
         )
 
     @property
-    def is_etl(self) -> bool:
-        """Receipts and logs of these transactions stand in files of their own."""
-        return self.kind == "transactions" and "from_address" in self.names
-
-    @property
-    def found(self) -> str:
-        """What the file begins with, for a message."""
-        if self.syntax is None:
-            return "an empty file"
-        shown = ", ".join(name[:40] for name in self.names[:6]) or "nothing readable"
-        return f"{'columns' if self.syntax == 'csv' else 'keys'} {shown}"
+    def is_beside(self) -> bool:
+        """Rows that are joined to transactions."""
+        return self.kind in ("responses", "receipts", "logs", "traces", "blocks")
 
 
 def identify(path: Path) -> Export:
-    """Look at the beginning of a file. Raises DataError when it cannot be decompressed."""
-    syntax = syntax_of(path)
+    """Look at the beginning of a file. What cannot be opened has a refusal that says why."""
+    try:
+        syntax = syntax_of(path)
+        rows = first_rows(path, syntax, _SNIFFED_ROWS) if syntax else []
+    except DataError as problem:
+        reason = problem.message.removeprefix(f"{path}: ")
+        return Export(path, None, None, (), Refusal(reason, problem.hint))
     if syntax is None:
-        return Export(path, None, None, ())
-    names = tuple(csv_header(path)) if syntax == "csv" else _first_keys(path, syntax)
-    return Export(path, syntax, _kind(frozenset(names)), names)
+        return Export(path, None, None, (), Refusal("the file is empty", is_export=False))
+    readable = [row for row in rows if isinstance(row, Numbered)]
+    kind, names = _kind_and_names(readable)
+    answered = api_error(readable) if len(rows) < _SNIFFED_ROWS else None
+    if answered:
+        hint = "ask again, later or for less, and keep only answers that hold data"
+        return Export(path, syntax, None, names, Refusal(answered, hint))
+    refusal = refusal_of(syntax, names, kind)
+    return Export(path, syntax, None if refusal else kind, names, refusal)
 
 
-def _first_keys(path: Path, syntax: Syntax) -> tuple[str, ...]:
-    for row in islice(read_rows(path, syntax), _SNIFFED_ROWS):
-        if isinstance(row, Numbered):
-            return tuple(row.fields)
-    return ()
+def _kind_and_names(rows: Sequence[Numbered]) -> tuple[Kind | None, tuple[str, ...]]:
+    """Those of the first row that is known, unless rows of several tables are mixed."""
+    kinds = [kind_of(row.fields.keys()) for row in rows]
+    place = next((place for place, kind in enumerate(kinds) if kind), 0)
+    names = tuple(rows[place].fields) if rows else ()
+    is_mixed = len(set(kinds) - {None}) > 1 and set(kinds) <= _TOLD_ROW_BY_ROW
+    return ("responses" if is_mixed else kinds[place] if rows else None), names
 
 
-def _kind(names: Set[str]) -> Kind | None:
-    kind: Kind | None = None
-    if names & _HASHES and names & _ACTIONS and "protocol" in names:
-        kind = "labelled"
-    elif names & _HASHES and names & _SENDERS and "input" in names:
-        kind = "transactions"
-    elif {"transaction_hash", "topics", "data"} <= names:
-        kind = "logs"
-    elif {"transaction_hash", "cumulative_gas_used"} <= names:
-        kind = "receipts"
-    elif {"address", "symbol", "decimals"} <= names:
-        kind = "tokens"
-    elif any(companion <= names for companion in _COMPANIONS):
-        kind = "companion"
-    return kind
+def kind_of(names: Set[str]) -> Kind | None:
+    """What a row with these names holds."""
+    if names & _HASHES and "protocol" in names and names & {"action", "decoded_action"}:
+        return "labelled"
+    found = next((kind for known, kind in _KINDS if known <= names), None)
+    if found is None and "input" in names and names & _HASHES and names & _SENDERS:
+        return "transactions"
+    return found

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ethtune.chain.sources.fields import field_names, integer, transaction_from
-from ethtune.chain.sources.files import Numbered
-from ethtune.chain.sources.records import Labelled, Rejected
+from ethtune.chain.sources.fields import integer, transaction_from
+from ethtune.chain.sources.names import field_names
+from ethtune.chain.sources.records import Labelled, Numbered, Rejected
 from ethtune.core.intent import Intent, InvalidIntent, Movement, Outcome
 from ethtune.core.transaction import InvalidTransaction
 from ethtune.core.units import scale_amount, unscale_amount

@@ -1,107 +1,119 @@
-"""A file or folder in, records out: finds the exports in it and reads each in its own way."""
+"""A file, folder or pattern in, records out: finds the exports and reads each in its own way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ethtune.chain.sources.etl import joined_transactions
-from ethtune.chain.sources.fields import field_names, transaction_from
+from ethtune.chain.sources.fields import transaction_from
 from ethtune.chain.sources.files import read_rows
-from ethtune.chain.sources.kinds import FORMATS, Export, identify
+from ethtune.chain.sources.join import joined_transactions
+from ethtune.chain.sources.kinds import Export, identify
 from ethtune.chain.sources.labels import labelled_from
-from ethtune.chain.sources.records import Rejected, SourceRecord
+from ethtune.chain.sources.names import COOKBOOK, JSON_RPC, PLAIN
+from ethtune.chain.sources.records import Numbered, Rejected, SourceRecord
+from ethtune.chain.sources.refusals import FORMATS_HINT
+from ethtune.chain.sources.responses import LISTING_REASON, paired
+from ethtune.chain.sources.streams import files_of
 from ethtune.core.errors import DataError
 from ethtune.core.transaction import InvalidTransaction, Transaction
 
-_FORMATS_HINT = f"ethtune reads {FORMATS}"
-_CALLDATA_HINT = (
-    "an explorer's CSV download has no calldata; export with "
-    "`ethereumetl export_blocks_and_transactions` and `export_receipts_and_logs`, or fetch the "
-    "transactions by hash from a node"
-)
+_WITH_TRANSACTIONS = ("transactions", "labelled", "pairs", "responses")
 
 
 def read_transactions(path: Path) -> Iterator[SourceRecord]:
-    """Stream every transaction of a file, or of all exports in a folder and below it.
+    """Stream every transaction of a file, of a folder and below it, or of what a pattern matches.
 
     Raises DataError at once, before the first record, when there is nothing to read.
     """
-    exports = _exports(path)
-    if not any(export.kind in ("transactions", "labelled") for export in exports):
+    exports = [identify(file) for file in files_of(path)]
+    if not any(export.kind in _WITH_TRANSACTIONS for export in exports):
         raise _nothing_to_read(path, exports)
     return _records(exports)
 
 
 def token_files(path: Path) -> tuple[Path, ...]:
-    """The files in a folder that list tokens: address, symbol, decimals."""
-    if not path.is_dir():
+    """The files in a folder, or that a pattern matches, which list address, symbol, decimals."""
+    if path.is_file():
         return ()
-    return tuple(export.path for export in _exports(path) if export.kind == "tokens")
-
-
-def _exports(path: Path) -> list[Export]:
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        return [identify(file) for file in files if not file.name.startswith(".")]
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    return [identify(path)]
+    return tuple(file for file in files_of(path) if identify(file).kind == "tokens")
 
 
 def _nothing_to_read(path: Path, exports: list[Export]) -> DataError:
-    without_calldata = next((export for export in exports if export.lacks_calldata), None)
-    if without_calldata:
-        return DataError(
-            f"{without_calldata.path}: transactions without calldata: no column or key "
-            f'"input" ({without_calldata.found})',
-            hint=_CALLDATA_HINT,
-        )
     if not exports:
-        return DataError(f"{path}: the folder holds no files", hint=_FORMATS_HINT)
-    first = next((export for export in exports if export.syntax), exports[0])
-    if first.syntax is None:
-        return DataError(f"{first.path}: the file is empty", hint=_FORMATS_HINT)
-    if first.kind:
-        return DataError(
-            f"{path}: {first.path.name} holds {first.kind}, and no transactions are beside it",
-            hint="give the folder that holds transactions.csv with receipts.csv and logs.csv",
-        )
-    return DataError(f"{first.path}: not an export we know: {first.found}", hint=_FORMATS_HINT)
+        return DataError(f"{path}: the folder holds no files", hint=FORMATS_HINT)
+    refused = sorted(exports, key=_usefulness)[0]
+    if refused.refusal:
+        return DataError(f"{refused.path}: {refused.refusal.reason}", hint=refused.refusal.hint)
+    if refused.kind == "listing":
+        return DataError(f"{refused.path}: {LISTING_REASON}", hint=FORMATS_HINT)
+    return DataError(
+        f"{path}: {refused.path.name} holds {refused.kind}, and no transactions are beside it",
+        hint="give the folder that holds the transactions with their receipts and logs",
+    )
+
+
+def _usefulness(export: Export) -> int:
+    """The most telling first: a faulty export, rows of no transaction, other files, empty ones."""
+    if export.refusal is None:
+        return 2 if export.kind in ("tokens", "companion") else 1
+    return 0 if export.refusal.is_export else 3 if export.syntax else 4
 
 
 def _records(exports: Iterable[Export]) -> Iterator[SourceRecord]:
-    etl: list[Export] = []
+    split: list[Export] = []
     for export in exports:
-        if export.is_etl or export.kind in ("receipts", "logs"):
-            etl.append(export)
-        elif export.kind == "transactions":
-            yield from _whole_transactions(export)
-        elif export.kind == "labelled":
-            yield from _labelled(export)
-        elif export.kind is None:
-            yield Rejected.of(str(export.path), f"file skipped: {export.found}")
-    if any(export.is_etl for export in etl):
-        yield from joined_transactions(etl)
+        if export.is_split or export.is_beside:
+            split.append(export)
+        elif export.kind in _READERS:
+            yield from _READERS[export.kind](export)
+        elif export.kind == "listing":
+            reason = f"file not used: {LISTING_REASON}"
+            yield Rejected.of(str(export.path), reason, loses_more=True)
+        elif refusal := export.refusal:
+            reason = f"file skipped: {refusal.reason}"
+            yield Rejected.of(str(export.path), reason, loses_more=refusal.is_export)
+    if split:
+        yield from joined_transactions(split)
 
 
 def _whole_transactions(export: Export) -> Iterator[Transaction | Rejected]:
     """Rows that carry their own receipt and logs."""
-    assert export.syntax
-    names, known_as = field_names(dict.fromkeys(export.names)), "tx_hash" in export.names
-    for row in read_rows(export.path, export.syntax):
+    names = export.fields
+    for row in _rows(export):
         if isinstance(row, Rejected):
             yield row
             continue
-        if ("tx_hash" in row.fields) is not known_as:
-            names, known_as = field_names(row.fields), not known_as
+        if names.hash not in row.fields:
+            names = COOKBOOK if "tx_hash" in row.fields else PLAIN
         try:
             yield transaction_from(row.fields, names)
         except InvalidTransaction as error:
             yield Rejected.of(row.where, error, row.fields)
 
 
+def _pairs(export: Export) -> Iterator[Transaction | Rejected]:
+    """Rows of a transaction and its receipt, as nodes answer them."""
+    for row in _rows(export):
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        try:
+            yield transaction_from(paired(row.fields), JSON_RPC)
+        except InvalidTransaction as error:
+            yield Rejected.of(row.where, error, row.fields)
+
+
 def _labelled(export: Export) -> Iterator[SourceRecord]:
-    assert export.syntax
-    for row in read_rows(export.path, export.syntax):
+    for row in _rows(export):
         yield row if isinstance(row, Rejected) else labelled_from(row)
+
+
+def _rows(export: Export) -> Iterator[Numbered | Rejected]:
+    assert export.syntax
+    return read_rows(export.path, export.syntax)
+
+
+_READERS: Mapping[str | None, Callable[[Export], Iterator[SourceRecord]]] = {
+    "transactions": _whole_transactions, "pairs": _pairs, "labelled": _labelled,
+}  # fmt: skip

@@ -1,30 +1,57 @@
-"""What a reader yields: a transaction, a transaction with the user's own label, or a refusal."""
+"""What readers yield: a numbered row, and of rows a transaction, a labelled one, or a refusal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ethtune.core.intent import Intent
 from ethtune.core.transaction import Transaction
 
 _SHOWN_CHARACTERS = 160
 
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A row and where it stands: "file:line", or "file[n]" in an array or a Parquet file."""
+
+    where: str
+    fields: Row
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that was left out. ``where`` is "file:line", or "file[n]" for the n-th of an array."""
+    """A row that was left out. ``loses_more`` says that rows after it could not be read either."""
 
     where: str
     reason: str
     row: str = ""
+    loses_more: bool = False
 
     @classmethod
-    def of(cls, where: str, reason: object, row: object = "") -> Rejected:
+    def of(
+        cls, where: str, reason: object, row: object = "", *, loses_more: bool = False
+    ) -> Rejected:
         """Keep the beginning of the offending row, enough to recognise it."""
-        text = str(row)
+        if isinstance(row, dict):
+            row = {
+                name: "0x" + value.hex() if isinstance(value, bytes) else value
+                for name, value in row.items()
+            }
+        try:
+            text = str(row)
+        except RecursionError:
+            text = "(nested too deeply to be shown)"
         if len(text) > _SHOWN_CHARACTERS:
             text = text[:_SHOWN_CHARACTERS] + "…"
-        return cls(where, str(reason), text)
+        return cls(_encodable(where), _encodable(str(reason)), _encodable(text), loses_more)
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates, in JSON or in a file name, cannot be written as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
