@@ -2,21 +2,20 @@
 
 Two views meet here. When the outcome is on record (logs of a transaction that did not fail), net
 flows decide every amount; before signing, after a failure or without logs, the rules' plan from
-the calldata does. A Safe or a smart account that executes a call is itself the actor and the inner
-call counts.
+the calldata does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ethtune.chain.actors import Acting, Call, who_acts
 from ethtune.chain.flows import Asset, Transfer, ether, net_flows, token_transfers
-from ethtune.chain.payouts import Call, ether_payouts
+from ethtune.chain.payouts import ether_payouts
 from ethtune.chain.protocols import NATIVE, Contract, contracts
-from ethtune.core.described import Argument, DecodedCall, DecodedEvent, DescribedTransaction, Value
+from ethtune.core.described import DecodedEvent, DescribedTransaction
 from ethtune.core.intent import Action, Bound, Intent, Movement, Outcome
-from ethtune.core.transaction import Transaction
 from ethtune.core.units import scale_amount
 
 _OUTCOMES: dict[int | None, Outcome] = {1: "success", 0: "failed", None: "unknown"}
@@ -27,24 +26,26 @@ class Case:
     """``is_settled`` is true when events and flows tell what happened; see the module text."""
 
     described: DescribedTransaction
-    actor: str
+    acting: Acting
     call: Call
+    contract: Contract | None  # the well-known one that is called
+    outcome: Outcome
     is_settled: bool
     transfers: tuple[Transfer, ...]
     net: Mapping[Asset, int]
-    via: tuple[str, ...] = ()
 
     @property
-    def contract(self) -> Contract | None:
-        """The well-known contract that is called."""
-        if self.described.transaction.chain_id != 1 or self.call.target is None:
-            return None
-        return contracts().get(self.call.target)
+    def actor(self) -> str:
+        """Whose flows are told: the sender, or the account behind it."""
+        return self.acting.actor
 
     def has_role(self, *roles: str) -> bool:
         """Whether the called contract is well known in one of these parts."""
-        contract = self.contract
-        return contract is not None and contract.role in roles
+        return self.contract is not None and self.contract.role in roles
+
+    def alone(self, call: Call) -> Case:
+        """The same with one call of the actor as the one that counts."""
+        return replace(self, call=call, contract=_contract(self.described, call))
 
     def events(self, name: str, address: str | None = None) -> Iterator[DecodedEvent]:
         """Events of a name, of any emitter or of one."""
@@ -98,107 +99,50 @@ class Case:
         return Intent(
             action,
             protocol,
-            _OUTCOMES[self.described.transaction.status],
-            via=(*self.via, *via),
-            sent=_sorted(sent),
-            received=_sorted(received),
+            self.outcome,
+            via=(*self.acting.via, *via),
+            sent=in_order(sent),
+            received=in_order(received),
             recipient=recipient,
         )
 
 
 def open_case(described: DescribedTransaction) -> Case:
-    """Find actor, call, transfers and net flows."""
+    """Find actor, calls, transfers and net flows."""
     transaction = described.transaction
     is_settled = (
         transaction.logs is not None
         and transaction.status != 0
         and not (transaction.status is None and not transaction.logs)
     )
-    actor, call, via = _outer(described)
-    if described.function == "execTransaction" and _runs_inner_call(described, is_settled):
-        actor, call, via = _inside_safe(described)
-    elif described.function == "handleOps" and _runs_operation(described, is_settled):
-        actor, call, via = _inside_account(described)
-    if not is_settled:
-        return Case(described, actor, call, False, (), {}, via)
+    acting = who_acts(described, is_settled=is_settled)
+    call = acting.call
+    contract = _contract(described, call)
+    outcome = "failed" if acting.has_failed else _OUTCOMES[transaction.status]
+    if not is_settled or acting.has_failed:
+        return Case(described, acting, call, contract, outcome, False, (), {})
     transfers = token_transfers(described)
-    moves = (*transfers, *_ether_moves(transaction, actor, call, transfers, described))
-    return Case(described, actor, call, True, transfers, net_flows(actor, moves), via)
+    moves = (*transfers, *_ether_moves(described, acting, transfers))
+    net = net_flows(acting.actor, moves)
+    return Case(described, acting, call, contract, outcome, True, transfers, net)
 
 
-def _sorted(movements: Iterable[Movement]) -> tuple[Movement, ...]:
+def _contract(described: DescribedTransaction, call: Call) -> Contract | None:
+    if described.transaction.chain_id != 1 or call.target is None:
+        return None
+    return contracts().get(call.target)
+
+
+def in_order(movements: Iterable[Movement]) -> tuple[Movement, ...]:
+    """As intents list them: by asset and id, nothing where the amount is 0."""
     kept = (item for item in movements if item.amount != "0")
     return tuple(sorted(kept, key=lambda item: (item.asset, int(item.token_id or "0"))))
 
 
-def _values(arguments: tuple[Argument, ...]) -> dict[str, Value]:
-    return {argument.name: argument.value for argument in arguments}
-
-
-def _outer(described: DescribedTransaction) -> tuple[str, Call, tuple[str, ...]]:
-    transaction = described.transaction
-    call = Call(
-        transaction.to,
-        described.function,
-        _values(described.arguments),
-        transaction.value_wei,
-        transaction.calldata == "0x",
-        described.calls,
-        described.signature,
-    )
-    return transaction.sender, call, ()
-
-
-def _runs_inner_call(described: DescribedTransaction, is_settled: bool) -> bool:
-    if not described.calls or described.transaction.to is None:
-        return False
-    return not is_settled or any(
-        event.name == "ExecutionSuccess" and event.address == described.transaction.to
-        for event in described.events
-    )
-
-
-def _inside_safe(described: DescribedTransaction) -> tuple[str, Call, tuple[str, ...]]:
-    """The one call that matters: approvals in a batch are a means to it."""
-    safe = str(described.transaction.to)
-    calls = [call for call in described.calls if call.function != "approve"] or described.calls
-    value_wei = sum(call.value_wei for call in described.calls)
-    if len(calls) != 1:
-        return safe, Call(safe, None, {}, value_wei, False, described.calls), ("safe",)
-    is_plain = _values(described.arguments).get("data") == "0x"
-    return safe, _inner(calls[0], value_wei, is_plain), ("safe",)
-
-
-def _runs_operation(described: DescribedTransaction, is_settled: bool) -> bool:
-    """One operation alone; a bundle of several has as many actors."""
-    if len(described.calls) != 1:
-        return False
-    return not is_settled or any(
-        event.name == "UserOperationEvent" and _values(event.arguments).get("success") == "true"
-        for event in described.events
-    )
-
-
-def _inside_account(described: DescribedTransaction) -> tuple[str, Call, tuple[str, ...]]:
-    operation = _values(described.arguments)["ops"][0]
-    call = described.calls[0]
-    is_plain = call.function is None and call.value_wei > 0
-    return str(operation[0]), _inner(call, call.value_wei, is_plain), ("erc4337",)
-
-
-def _inner(call: DecodedCall, value_wei: int, is_plain: bool) -> Call:
-    return Call(
-        call.target, call.function, _values(call.arguments), value_wei, is_plain, (), call.signature
-    )
-
-
 def _ether_moves(
-    transaction: Transaction,
-    actor: str,
-    call: Call,
-    transfers: tuple[Transfer, ...],
-    described: DescribedTransaction,
+    described: DescribedTransaction, acting: Acting, transfers: tuple[Transfer, ...]
 ) -> Iterator[Transfer]:
+    transaction, actor = described.transaction, acting.actor
     to = transaction.to or transaction.contract_address or ""
     yield ether(transaction.sender, to, transaction.value_wei)
     if transaction.internal_transfers is not None:
@@ -207,5 +151,6 @@ def _ether_moves(
                 yield ether(move.sender, move.to or "", move.value_wei)
         return  # an entry point takes and returns ether for gas only
     if actor != transaction.sender:
-        yield ether(actor, call.target or "", call.value_wei)
-    yield ether("", actor, ether_payouts(actor, call, transfers, described))
+        for call in acting.calls:
+            yield ether(actor, call.target or "", call.value_wei)
+    yield ether("", actor, ether_payouts(acting, transfers, described))

@@ -70,12 +70,22 @@ def _transfers(
 
 
 def _plain_transfer(event: DecodedEvent, described: DescribedTransaction) -> Iterator[Transfer]:
+    """Early tokens do not index their ids: then the token is known, or its call tells."""
     sender, to, number = (str(argument.value) for argument in event.arguments)
     token = described.tokens.get(event.address)
-    if event.arguments[2].name == "tokenId" or (token is not None and token.kind == "erc721"):
+    name = event.arguments[2].name
+    is_known = token is not None and token.kind == "erc721"
+    is_nft = is_known or _is_called_for_nfts(event, described)
+    if name == "tokenId" or is_nft:
         yield Transfer(event.address, sender, to, 1, number)
-    elif event.arguments[2].name == "value":
+    elif name == "value" or (token is not None and name == "number"):
         yield Transfer(event.address, sender, to, int(number))
+
+
+def _is_called_for_nfts(event: DecodedEvent, described: DescribedTransaction) -> bool:
+    """``safeTransferFrom`` is a function of ERC-721 alone, and of ERC-1155, which reports more."""
+    is_called = event.address == described.transaction.to
+    return is_called and described.function == "safeTransferFrom"
 
 
 def _batch(token: str, values: list[Value]) -> Iterator[Transfer]:

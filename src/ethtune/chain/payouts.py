@@ -13,35 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ethtune.chain.actors import Acting, Call, values_of
 from ethtune.chain.flows import ZERO_ADDRESS, Transfer
+from ethtune.chain.plans import CALLER, ROUTER, ether_of_pools, steps_of
 from ethtune.chain.protocols import WETH, contracts
-from ethtune.core.described import DecodedCall, DescribedTransaction, Value
+from ethtune.chain.sales import reported_ether, unwrapped_ether
+from ethtune.chain.trades import read_trade
+from ethtune.core.described import DescribedTransaction, Value
 
-NATIVE_PLACEHOLDER = "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
-CALLER = "0x0000000000000000000000000000000000000001"  # in Uniswap's routers: who called
-ROUTER = "0x0000000000000000000000000000000000000002"  # in Uniswap's routers: the router itself
 _BASIS_POINTS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """The call that counts: the transaction's own, or the one its Safe executes."""
-
-    target: str | None
-    function: str | None
-    arguments: Mapping[str, Value]
-    value_wei: int
-    is_plain: bool  # no calldata at all
-    inner: tuple[DecodedCall, ...] = ()
-    signature: str | None = None
-
-    def text(self, name: str) -> str:
-        """An argument that is one value: address, number, bytes or text."""
-        return str(self.arguments[name])
-
-    def number(self, name: str) -> int:
-        """An integer argument."""
-        return int(str(self.arguments[name]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +33,33 @@ class Wrapping:
 
 
 def ether_payouts(
+    acting: Acting, transfers: tuple[Transfer, ...], described: DescribedTransaction
+) -> int:
+    """Wei that the actor certainly got from contracts."""
+    paid = sum(_wrapping(acting.actor, transfers).withdrawals)
+    if described.transaction.chain_id != 1:
+        return paid
+    for call in acting.calls:
+        if call.target != WETH:
+            paid += _paid(acting.actor, call, transfers, described)
+    return paid
+
+
+def _paid(
     actor: str, call: Call, transfers: tuple[Transfer, ...], described: DescribedTransaction
 ) -> int:
-    """Wei that ``actor`` certainly got from contracts."""
-    own = sum(_wrapping(actor, transfers).withdrawals)
-    if call.target in (None, WETH) or described.transaction.chain_id != 1:
-        return own
     contract = contracts().get(str(call.target))
     if contract is None:
-        return own
+        return 0
+    told = reported_ether(actor, call, described) + _rent(call, described)
+    if told:
+        return told
+    if contract.role == "universal_router":
+        return _universal_router(actor, call, _wrapping(contract.address, transfers), described)
     read = _READERS.get((contract.role, call.function)) or _READERS.get((contract.role, None))
-    wrapping = _wrapping(contract.address, transfers)
-    paid = read(actor, call, wrapping) if read else 0
-    return own + paid + _reported(actor, call, described)
+    if read is not None:
+        return read(actor, call, _wrapping(contract.address, transfers))
+    return unwrapped_ether(actor, call, transfers) if contract.role == "aggregator" else 0
 
 
 def _wrapping(account: str, transfers: tuple[Transfer, ...]) -> Wrapping:
@@ -110,63 +104,103 @@ def _multicall(actor: str, call: Call, wrapping: Wrapping) -> int:
     return payout
 
 
-def _universal_router(actor: str, call: Call, wrapping: Wrapping) -> int:
-    if any(step.function in (None, "V4_SWAP") for step in call.inner):
+def _universal_router(
+    actor: str, call: Call, wrapping: Wrapping, described: DescribedTransaction
+) -> int:
+    steps = list(steps_of(call.inner))
+    pooled = ether_of_pools(steps, described)
+    if pooled is None or any(not name for name, _ in steps):
         return 0  # these may take or pay ether that no log shows
-    payout, withdrawn = 0, sum(wrapping.withdrawals)
-    held = max(0, call.value_wei - sum(wrapping.deposits))
-    for step in call.inner:
-        values = {argument.name: argument.value for argument in step.arguments}
-        is_actor = values.get("recipient") in (actor, CALLER)
-        is_ether = values.get("token") == ZERO_ADDRESS
-        if step.function == "UNWRAP_WETH":
-            payout += withdrawn if is_actor else 0
-            held += withdrawn if values.get("recipient") == ROUTER else 0
-            withdrawn = 0
-        elif step.function == "PAY_PORTION" and is_ether:
-            held -= held * int(str(values["bips"])) // _BASIS_POINTS
-        elif step.function == "TRANSFER" and is_ether:
-            held -= min(held, int(str(values["value"])))
-        elif step.function == "SWEEP" and is_ether:
-            payout += held if is_actor else 0
-            held = 0
-    return max(0, payout)
+    spent = sum(wrapping.deposits) - sum(wei for wei in pooled if wei < 0)
+    purse = _Purse(
+        actor,
+        held=max(0, call.value_wei - spent),
+        owed=sum(wei for wei in pooled if wei > 0),
+        wrapped=sum(wrapping.withdrawals),
+    )
+    for name, values in steps:
+        purse.take(name, values)
+    return max(0, purse.paid)
+
+
+class _Purse:
+    """Ether that a router holds, that pools owe it, and that it paid the actor."""
+
+    def __init__(self, actor: str, *, held: int, owed: int, wrapped: int) -> None:
+        self._actor = actor
+        self._held, self._owed, self._wrapped = held, owed, wrapped
+        self.paid = 0
+
+    def take(self, name: str, values: Mapping[str, Value]) -> None:
+        """One step of the plan."""
+        recipient = str(values.get("recipient", CALLER))
+        if name == "UNWRAP_WETH":
+            self._pay(self._wrapped, recipient)
+            self._wrapped = 0
+        elif values.get("token") != ZERO_ADDRESS:
+            return
+        elif name == "SWEEP":
+            wei, self._held = self._held, 0
+            self._pay(wei, recipient)
+        elif name == "TRANSFER":
+            self._held -= min(self._held, int(str(values["value"])))
+        elif name == "PAY_PORTION":
+            self._held -= self._held * int(str(values["bips"])) // _BASIS_POINTS
+        else:
+            self._settle(name, values, recipient)
+
+    def _settle(self, name: str, values: Mapping[str, Value], recipient: str) -> None:
+        if name == "TAKE_PORTION":
+            self._owed -= self._owed * int(str(values["bips"])) // _BASIS_POINTS
+        elif name in ("TAKE", "TAKE_ALL"):
+            wei = min(self._owed, int(str(values.get("amount", "0"))) or self._owed)
+            self._owed -= wei
+            self._pay(wei, recipient)
+
+    def _pay(self, wei: int, recipient: str) -> None:
+        if recipient == ROUTER:
+            self._held += wei
+        elif recipient in (self._actor, CALLER):
+            self.paid += wei
 
 
 def _gateway(actor: str, call: Call, wrapping: Wrapping) -> int:
     return sum(wrapping.withdrawals) if call.arguments.get("to") == actor else 0
 
 
-def _direct_sale(actor: str, call: Call, wrapping: Wrapping) -> int:
-    """Aggregators' functions that sell along given pools and pass everything on."""
-    is_own = call.arguments.get("recipient", actor) in (actor, ZERO_ADDRESS)
+def _sale(actor: str, call: Call, wrapping: Wrapping) -> int:
+    """Aggregators that sell along given pools and pass everything on."""
+    is_own = read_trade(call).payee in (actor, None)
     return sum(wrapping.withdrawals[-1:]) if is_own else 0
 
 
-def _reported(actor: str, call: Call, described: DescribedTransaction) -> int:
-    """0x reports each conversion for a taker, ENS what it kept of the value."""
+def _pool(actor: str, call: Call, wrapping: Wrapping) -> int:
+    """What keeps ether for its users gives back what they ask for."""
+    return call.number("amount") if call.arguments.keys() == {"amount"} else 0
+
+
+def _rent(call: Call, described: DescribedTransaction) -> int:
+    """ENS reports what it kept of the value; the rest went back."""
     payout = 0
     for event in described.events:
-        if event.address != call.target:
-            continue
-        values = {argument.name: str(argument.value) for argument in event.arguments}
-        if event.name == "TransformedERC20":
-            if (values["taker"], values["outputToken"]) == (actor, NATIVE_PLACEHOLDER):
-                payout += int(values["outputTokenAmount"])
-        elif event.name in ("NameRegistered", "NameRenewed"):
-            kept = sum(int(values.get(name, "0")) for name in ("cost", "baseCost", "premium"))
-            payout += max(0, call.value_wei - kept)
+        if event.address == call.target and event.name in ("NameRegistered", "NameRenewed"):
+            values = values_of(event.arguments)
+            costs = (values.get(name, "0") for name in ("cost", "baseCost", "premium"))
+            payout += max(0, call.value_wei - sum(int(str(cost)) for cost in costs))
     return payout
 
 
-_READERS: Mapping[tuple[str, str | None], Callable[[str, Call, Wrapping], int]] = {
-    ("universal_router", None): _universal_router,
+_Reader = Callable[[str, Call, Wrapping], int]
+_READERS: Mapping[tuple[str, str | None], _Reader] = {
     ("router", "multicall"): _multicall,
     ("positions", "multicall"): _multicall,
     ("router", None): _pair_router,
     ("lending_gateway", "withdrawETH"): _gateway,
-    ("aggregator", "unoswap"): _direct_sale,
-    ("aggregator", "uniswapV3Swap"): _direct_sale,
-    ("aggregator", "sellToUniswap"): _direct_sale,
-    ("aggregator", "sellTokenForEthToUniswapV3"): _direct_sale,
+    ("ether_pool", "withdraw"): _pool,
+    ("aggregator", "unoswap"): _sale,
+    ("aggregator", "unoswapWithPermit"): _sale,
+    ("aggregator", "uniswapV3Swap"): _sale,
+    ("aggregator", "sellToUniswap"): _sale,
+    ("aggregator", "sellTokenForEthToUniswapV3"): _sale,
+    ("aggregator", "swapExactTokensForETHSupportingFeeOnTransferTokens"): _pair_router,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from ethtune.core.transaction import Transaction
@@ -19,10 +20,12 @@ TokenKind = Literal["erc20", "erc721", "erc1155"]
 # Lower-case 0x address or bytes, decimal integer, "true"/"false", text; arrays and tuples nest.
 Value: TypeAlias = "str | tuple[Value, ...]"
 
+_SYMBOLS_KEPT = 1 << 14
 _RESERVED = frozenset({"sender", "max", "true", "false", "eth"})  # words of prompts
 _PLAIN_SYMBOL = re.compile(r"(?=.*[A-Za-z])(?!0x)[A-Za-z0-9$._+-]{1,24}").fullmatch
 
 
+@lru_cache(_SYMBOLS_KEPT)
 def is_plain_symbol(symbol: str) -> bool:
     """Whether a text may name a token by it: nothing else that prompts write looks like it."""
     return bool(_PLAIN_SYMBOL(symbol)) and symbol.lower() not in _RESERVED
@@ -63,7 +66,8 @@ class DecodedCall:
     """A call packed into the calldata (multicall, router command, Safe). Names as outside.
 
     ``target`` is the contract it goes to, None where the called contract runs it itself.
-    ``signature`` is that of ``function`` with the names of all arguments.
+    ``signature`` is that of ``function`` with the names of all arguments, ``calls`` those packed
+    into this one. ``calldata`` are its bytes, without a selector where its kind has none.
     """
 
     function: str | None
@@ -71,6 +75,8 @@ class DecodedCall:
     target: str | None = None
     value_wei: int = 0
     signature: str | None = None
+    calls: tuple[DecodedCall, ...] = ()
+    calldata: str = "0x"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,10 @@ _KEYS = (
 )  # fmt: skip
 
 
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_ONE_OF_ACTIONS, _ONE_OF_OUTCOMES = f"one of {ACTIONS}", f"one of {OUTCOMES}"
+
+
 class InvalidIntent(ValueError):
     """A text or a record is no intent; the message names the key and the value."""
 
@@ -51,6 +55,12 @@ class InvalidIntent(ValueError):
 def _require(condition: object, message: str) -> None:
     if not condition:
         raise InvalidIntent(message)
+
+
+def _check(condition: object, key: str, value: object, expected: str) -> None:
+    """Like ``_require`` for a field; millions of right ones need no message."""
+    if not condition:
+        raise InvalidIntent(f"{key} is {value!r}, expected {expected}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +73,22 @@ class Movement:
     bound: Bound | None = None
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.asset, str) and self.asset, f"asset is {self.asset!r}")
-        _require(
-            self.amount is None
-            or (
-                isinstance(self.amount, str) and (self.amount == UNLIMITED or _AMOUNT(self.amount))
-            ),
-            f'amount is {self.amount!r}, expected an exact decimal string or "{UNLIMITED}"',
-        )
-        _require(
-            self.token_id is None or (isinstance(self.token_id, str) and _DIGITS(self.token_id)),
-            f"token_id is {self.token_id!r}, expected a string of digits",
-        )
-        _require(
-            self.amount is not None or self.token_id is not None, "neither amount nor token_id"
-        )
-        _require(self.bound is None or self.bound in BOUNDS, f"bound is {self.bound!r}")
+        asset, amount, token_id, bound = self.asset, self.amount, self.token_id, self.bound
+        _check(isinstance(asset, str) and asset, "asset", asset, "a symbol or an address")
+        if amount is not None:
+            is_amount = isinstance(amount, str) and (amount == UNLIMITED or _AMOUNT(amount))
+            _check(is_amount, "amount", amount, f'an exact decimal string or "{UNLIMITED}"')
+        if token_id is not None:
+            is_number = isinstance(token_id, str) and _DIGITS(token_id)
+            _check(is_number, "token_id", token_id, "a string of digits")
+        _require(amount is not None or token_id is not None, "neither amount nor token_id")
+        _check(bound is None or bound in BOUNDS, "bound", bound, "min or max")
 
     def as_dict(self) -> dict[str, str]:
         """Keys in fixed order, absent ones omitted."""
-        values = {key: getattr(self, key) for key in _MOVEMENT_KEYS}
-        return {key: value for key, value in values.items() if value is not None}
+        values = (self.asset, self.amount, self.token_id, self.bound)
+        pairs = zip(_MOVEMENT_KEYS, values, strict=True)
+        return {key: value for key, value in pairs if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,37 +107,31 @@ class Intent:
     secondary: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(self.action in ACTIONS, f"action is {self.action!r}, expected one of {ACTIONS}")
-        _require(
-            self.protocol is None or (isinstance(self.protocol, str) and _SLUG(self.protocol)),
-            f"protocol is {self.protocol!r}, expected a lower-case slug",
-        )
-        _require(
-            self.outcome in OUTCOMES, f"outcome is {self.outcome!r}, expected one of {OUTCOMES}"
-        )
-        for name in ("recipient", "spender"):
-            value = getattr(self, name)
-            _require(
-                value is None or (isinstance(value, str) and _ADDRESS(value)),
-                f"{name} is {value!r}, expected 0x and 40 lower-case hex digits",
-            )
+        _check(self.action in ACTIONS, "action", self.action, _ONE_OF_ACTIONS)
+        slug = self.protocol
+        is_slug = slug is None or (isinstance(slug, str) and _SLUG(slug))
+        _check(is_slug, "protocol", slug, "a lower-case slug")
+        _check(self.outcome in OUTCOMES, "outcome", self.outcome, _ONE_OF_OUTCOMES)
+        for name, value in (("recipient", self.recipient), ("spender", self.spender)):
+            is_address = value is None or (isinstance(value, str) and _ADDRESS(value))
+            _check(is_address, name, value, "0x and 40 lower-case hex digits")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data in fixed key order; ``None`` and empty values omitted."""
         plain: dict[str, Any] = {}
         for key in _KEYS:
             value = getattr(self, key)
+            if not value:
+                continue
             if key in _LIST_KEYS:
-                value = [movement.as_dict() for movement in value]
-            elif isinstance(value, tuple):
-                value = list(value)
-            if value not in (None, []):
-                plain[key] = value
+                plain[key] = [movement.as_dict() for movement in value]
+            else:
+                plain[key] = list(value) if isinstance(value, tuple) else value
         return plain
 
     def to_json(self) -> str:
         """The text the model learns to emit: minified, ASCII-safe, same bytes for same intent."""
-        return json.dumps(self.as_dict(), separators=(",", ":"), ensure_ascii=False)
+        return _to_json(self.as_dict())
 
 
 def intent_from_dict(plain: object) -> Intent:

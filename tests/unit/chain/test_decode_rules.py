@@ -270,7 +270,7 @@ SETTLED = {
                 log(POOL, "RewardPaid(address,uint256)", ME, 9, topics=2),
             ],
         ),
-        {"action": "unstake"}
+        {"action": "unstake", "secondary": ["claim"]}
         | {"received": amounts(("USDC", "0.000005"), ("WETH", "0.000000000000000009"))},
     ),
     "farm that only paid the reward": (
@@ -433,7 +433,9 @@ def test_the_call_that_matters_in_a_batch_of_a_safe():
     done = log(POOL, "ExecutionSuccess(bytes32,uint256)", b"\1" * 32, 0, topics=1)
     given = transaction(POOL, data, logs=[moved(USDC, POOL, YOU, 1_500_000), done])
     expected = {"action": "transfer", "protocol": "erc20", "outcome": "success", "via": ["safe"]}
-    assert read(given) == expected | {"sent": amounts(("USDC", "1.5")), "recipient": YOU}
+    assert read(given) == expected | {
+        "sent": amounts(("USDC", "1.5")), "recipient": YOU, "secondary": ["approve"],
+    }  # fmt: skip
 
 
 def test_the_account_behind_a_user_operation_is_the_actor():

@@ -107,7 +107,7 @@ def _intent(
     return replace(
         case.intent("revoke_approval" if is_revoked else "approve", protocol),
         approved=(movement,),
-        spender=None if spender == ZERO_ADDRESS else spender,
+        spender=None if spender == ZERO_ADDRESS else case.other(spender),
     )
 
 

@@ -7,6 +7,14 @@ from ethtune.chain.protocols import NATIVE
 from ethtune.core.intent import Intent
 
 
+def payment(case: Case) -> Intent | None:
+    """Ether just sent to a bridge, which takes it for the sender's account over there."""
+    call, contract = case.call, case.contract
+    if not call.is_plain or not call.value_wei or contract is None or contract.role != "bridge":
+        return None
+    return case.intent("bridge", contract.protocol, sent=[case.movement(NATIVE, call.value_wei)])
+
+
 def bridge(case: Case) -> Intent | None:
     """Whatever function was called: a bridge takes assets here and frees them here."""
     contract = case.contract

@@ -6,9 +6,9 @@ from ethtune.chain.case import Case
 from ethtune.chain.flows import ZERO_ADDRESS
 from ethtune.chain.intents.plausible import is_borne_out
 from ethtune.chain.intents.reported import protocol_behind
-from ethtune.chain.payouts import NATIVE_PLACEHOLDER
 from ethtune.chain.protocols import NATIVE
 from ethtune.chain.signatures import promises
+from ethtune.chain.trades import NATIVE_PLACEHOLDER
 from ethtune.core.intent import Action, Intent, Movement
 from ethtune.core.transaction import UINT256_MAX
 
@@ -31,11 +31,17 @@ def named(case: Case) -> Intent | None:
     is_taking = action in _TAKING
     return case.intent(
         action,
-        promise.protocol or protocol_behind(case, action) or _standard(case, action),
+        _protocol(case, promise.protocol, action),
         sent=[case.movement(NATIVE, case.call.value_wei), *([] if is_taking else planned)],
         received=planned if is_taking else (),
         recipient=case.other(_recipient(case)),
     )
+
+
+def _protocol(case: Case, spoken: str | None, action: Action) -> str | None:
+    if case.contract is not None:
+        return case.contract.protocol
+    return spoken or protocol_behind(case, action) or _standard(case, action)
 
 
 def _standard(case: Case, action: Action) -> str | None:

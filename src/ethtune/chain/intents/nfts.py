@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from ethtune.chain.case import Case
 from ethtune.chain.flows import ZERO_ADDRESS
-from ethtune.chain.protocols import NATIVE, protocol_of
-from ethtune.chain.signatures import meaning_of
-from ethtune.core.intent import Intent, Movement
+from ethtune.chain.intents.orders import read_terms
+from ethtune.chain.protocols import NATIVE, contracts, protocol_of
+from ethtune.chain.signatures import meaning_of, promises
+from ethtune.core.intent import Intent
 
-_ORDERS = (
-    "fulfillBasicOrder",
-    "fulfillBasicOrder_efficient_6GL6yc",
-    "fulfillOrder",
-    "fulfillAdvancedOrder",
-    "fulfillAvailableOrders",
-    "fulfillAvailableAdvancedOrders",
-    "matchAdvancedOrders",
-    "atomicMatch_",
-)
-_FIRST_TOKEN_ORDER, _FIRST_BID = 8, 16  # Seaport's BasicOrderType: below 8 the buyer pays ether
+_ORDERS = ("fulfill", "matchAdvancedOrders", "matchOrders", "atomicMatch_")
 
 
 def trade(case: Case) -> Intent | None:
@@ -36,36 +27,22 @@ def trade(case: Case) -> Intent | None:
 
 
 def _order(case: Case) -> Intent | None:
+    """Markets are also told to cancel, never with ether."""
     call, contract = case.call, case.contract
     if contract is None or contract.role != "market":
         return None
-    if call.function not in _ORDERS and not call.value_wei:
-        return None  # markets are also told to cancel, never with ether
-    if "basicOrderType" in call.arguments:
-        sent, received = _basic_order(case)
-    else:
-        sent, received = [case.movement(NATIVE, call.value_wei)], []
-    return case.intent("nft_trade", contract.protocol, sent=sent, received=received)
-
-
-def _basic_order(case: Case) -> tuple[list[Movement], list[Movement]]:
-    """What the caller gives and gets; of a bid the others named are paid first."""
-    call = case.call
-    order_type = call.number("basicOrderType")
-    others = sum(int(str(item[0])) for item in call.arguments["additionalRecipients"])
-    offered, asked = (
-        (call.text(f"{side}Token"), call.number(f"{side}Amount"), call.text(f"{side}Identifier"))
-        for side in ("offer", "consideration")
+    promise = promises().get(call.signature or "")
+    is_named = promise is not None and promise.action == "nft_trade"
+    if not (is_named or call.value_wei or (call.function or "").startswith(_ORDERS)):
+        return None
+    terms = read_terms(case)
+    return case.intent(
+        "nft_trade",
+        contract.protocol,
+        sent=terms.sent,
+        received=terms.received,
+        recipient=terms.payee,
     )
-    if order_type >= _FIRST_BID:
-        money = case.movement(offered[0], max(0, offered[1] - others))
-        return [case.movement(asked[0], asked[1], token_id=asked[2])], [money]
-    price = (
-        case.movement(NATIVE, call.value_wei)
-        if order_type < _FIRST_TOKEN_ORDER
-        else case.movement(asked[0], asked[1] + others)
-    )
-    return [price], [case.movement(offered[0], offered[1], token_id=offered[2])]
 
 
 def _markets(case: Case) -> list[str]:
@@ -80,19 +57,36 @@ def _markets(case: Case) -> list[str]:
 
 
 def mint(case: Case) -> Intent | None:
-    """All the actor got are NFTs that did not exist before; paid for or not."""
+    """All the actor got are NFTs of the called contract that did not exist before."""
+    tokens = _born(case)
+    return _mint(case, tokens) if tokens == {case.call.target} else None
+
+
+def mint_elsewhere(case: Case) -> Intent | None:
+    """The same through a contract that sells them, for ether if at all, of no known protocol."""
+    is_sale = all(token == NATIVE for token, _ in case.gave())
+    tokens = _born(case)
+    if len(tokens) != 1 or not is_sale or not tokens.isdisjoint(contracts()):
+        return None
+    return _mint(case, tokens)
+
+
+def _born(case: Case) -> set[str]:
+    """Contracts of the NFTs that the actor got, if they all are new and none was given."""
     got = set(case.got())
     if not got or any(token_id is None for _, token_id in got):
-        return None
+        return set()
     if any(token_id is not None for _, token_id in case.gave()):
-        return None
+        return set()
     born = {
         (item.token, item.token_id)
         for item in case.transfers
         if item.sender == ZERO_ADDRESS and item.to == case.actor
     }
-    if not got <= born or {token for token, _ in got} != {case.call.target}:
-        return None
-    standards = {event.name for event in case.described.events if event.address == case.call.target}
-    is_multi = bool(standards & {"TransferSingle", "TransferBatch"})
+    return {token for token, _ in got} if got <= born else set()
+
+
+def _mint(case: Case, tokens: set[str]) -> Intent:
+    names = {event.name for event in case.described.events if event.address in tokens}
+    is_multi = bool(names & {"TransferSingle", "TransferBatch"})
     return case.intent("mint", "erc1155" if is_multi else "erc721")

@@ -6,6 +6,8 @@ way, or not at all, refute them. Before there are flows to compare with a claim 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ethtune.chain.case import Case
 from ethtune.chain.flows import ZERO_ADDRESS
 from ethtune.core.intent import Action
@@ -13,6 +15,10 @@ from ethtune.core.intent import Action
 _GIVES = frozenset({"deposit", "stake", "repay", "add_liquidity", "transfer"})
 _GETS = frozenset({"withdraw", "unstake", "borrow", "remove_liquidity"})
 _TRADES = frozenset({"swap", "wrap", "unwrap", "liquidate"})
+_LOANS: dict[frozenset[Action], Action] = {
+    frozenset({"deposit", "borrow"}): "borrow",
+    frozenset({"withdraw", "repay"}): "repay",
+}  # collateral that comes along is a means
 
 
 def is_borne_out(case: Case, action: Action) -> bool:
@@ -44,3 +50,8 @@ def _is_borne_out_otherwise(case: Case, action: Action) -> bool:
     if action == "nft_trade":
         return any(token_id is not None for _, token_id in case.net) and len(case.net) > 1
     return True
+
+
+def loan(actions: Collection[Action]) -> Action | None:
+    """The one that counts: the only one, or the debt where collateral came along."""
+    return next(iter(actions)) if len(actions) == 1 else _LOANS.get(frozenset(actions))

@@ -9,51 +9,103 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ethtune.chain.case import Case
-from ethtune.chain.intents.plausible import is_borne_out
+from ethtune.chain.flows import ZERO_ADDRESS
+from ethtune.chain.intents.plausible import is_borne_out, loan
 from ethtune.chain.protocols import WETH, protocol_of
 from ethtune.chain.signatures import meaning_of
 from ethtune.core.described import DecodedEvent
 from ethtune.core.intent import Action, Intent
 
 _OF_POOLS = frozenset({"stake", "unstake"})  # an amount of 0 only fetches rewards
+_PROXY = "execute(address target,bytes data)"  # Maker's: an account that its owner alone calls
 _ACCOMPANYING: tuple[Action, ...] = ("claim", "deploy_contract")
 
 
 def reported(case: Case) -> Intent | None:
     """The action that all telling events agree on, if what moved bears it out."""
-    found = {action: event for event, action in _told(case) if is_borne_out(case, action)}
+    told = [item for item in _told(case) if is_borne_out(case, item[1])]
+    direct = [item for item in told if _is_direct(case, item[0])]
+    found = {action: event for event, action in direct or told}
     for action in _ACCOMPANYING:
         if len(found) > 1:
             found.pop(action, None)
-    if len(found) != 1:
+    main = loan(found)
+    if main is None:
         return None
-    ((action, event),) = found.items()
-    return case.intent(action, protocol(case, event))
+    event = found.get(main) or next(iter(found.values()))
+    return case.intent(main, protocol(case, event))
 
 
 def protocol(case: Case, event: DecodedEvent) -> str | None:
-    """That of the called contract, else the one that speaks so, else that of the emitter."""
+    """That of the called contract, else that of the emitter, else of the token that was issued."""
     if case.contract is not None:
         return case.contract.protocol
-    meaning = meaning_of(event)
-    spoken = meaning.protocol if meaning else None
-    return spoken or protocol_of(event.address, case.described.transaction.chain_id)
+    return _protocol_at(case, event.address) or issuer(case)
 
 
 def protocol_behind(case: Case, action: Action) -> str | None:
     """That of the called contract, else the one whose events report the action."""
     if case.contract is not None:
         return case.contract.protocol
-    found = {protocol(case, event) for event, told in _actions(case) if told == action}
+    emitters = {event.address for event, told in _actions(case) if told == action}
+    found = {_protocol_at(case, emitter) for emitter in emitters}
+    only = found.pop() if len(found) == 1 else None
+    return only or speaker(case) or issuer(case)
+
+
+def speaker(case: Case) -> str | None:
+    """That of the called contract: it is on the list, or its events are no other's."""
+    if case.contract is not None:
+        return case.contract.protocol
+    return _protocol_at(case, case.call.target) if case.call.target else None
+
+
+def issuer(case: Case) -> str | None:
+    """That of the tokens which came into being for the actor, or which the actor had destroyed."""
+    chain_id = case.described.transaction.chain_id
+    moves = (
+        move.token
+        for move in case.transfers
+        if (move.sender, move.to) in ((ZERO_ADDRESS, case.actor), (case.actor, ZERO_ADDRESS))
+    )
+    found = {protocol_of(token, chain_id) for token in moves} - {None, protocol_of(WETH, chain_id)}
     return found.pop() if len(found) == 1 else None
 
 
+def _protocol_at(case: Case, address: str) -> str | None:
+    known = protocol_of(address, case.described.transaction.chain_id)
+    if known is not None or case.described.transaction.chain_id != 1:
+        return known
+    meanings = (meaning_of(event) for event in case.described.events if event.address == address)
+    spoken = {meaning.protocol for meaning in meanings if meaning is not None} - {None}
+    return spoken.pop() if len(spoken) == 1 else None
+
+
 def _told(case: Case) -> Iterator[tuple[DecodedEvent, Action]]:
+    """By the called contract, of the actor, or of nobody, as deposits for validators are."""
     for event, action in _actions(case):
-        if event.address != case.call.target and not _names(event, case.actor):
+        names_someone = any(argument.type == "address" for argument in event.arguments)
+        if names_someone and not _is_direct(case, event):
             continue
+        if action == "swap" and event.address != case.call.target and _is_issued_to(case):
+            continue  # on the way into a pool or vault
         is_empty = any(item.name == "amount" and item.value == "0" for item in event.arguments)
         yield event, "claim" if is_empty and action in _OF_POOLS else action
+
+
+def _is_direct(case: Case, event: DecodedEvent) -> bool:
+    target = case.call.target
+    accounts = (case.actor, target) if case.call.signature == _PROXY else (case.actor,)
+    is_called = event.address == target
+    return is_called or any(argument.value in accounts for argument in event.arguments)
+
+
+def _is_issued_to(case: Case) -> bool:
+    """Whether a token came into being for the actor, WETH aside."""
+    return any(
+        move.sender == ZERO_ADDRESS and move.to == case.actor and move.token != WETH
+        for move in case.transfers
+    )
 
 
 def _actions(case: Case) -> Iterator[tuple[DecodedEvent, Action]]:
@@ -64,7 +116,3 @@ def _actions(case: Case) -> Iterator[tuple[DecodedEvent, Action]]:
         meaning = meaning_of(event)
         if meaning is not None and meaning.action is not None and event.address != WETH:
             yield event, meaning.action
-
-
-def _names(event: DecodedEvent, account: str) -> bool:
-    return any(argument.value == account for argument in event.arguments)
