@@ -11,10 +11,12 @@ from ethtune.cli.options import JsonFlag
 
 
 def validate_data(
-    path: Annotated[Path, typer.Argument(help="Dataset folder, or one JSONL file.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="Dataset folder, or one JSONL file.", show_default=False)
+    ] = None,
     base_model: Annotated[
         str | None,
-        typer.Option("--base-model", help="Check lengths with this model's tokenizer."),
+        typer.Option("--base-model", help="Count tokens with this model's tokenizer."),
     ] = None,
     max_seq_length: Annotated[
         int, typer.Option(min=8, help="Tokens that a row may have, with --base-model.")
@@ -23,7 +25,15 @@ def validate_data(
         bool, typer.Option("--any-task", help="Outputs need not be intents.")
     ] = False,
     fix: Annotated[
-        Path | None, typer.Option("--fix", help="Write a copy without the faulty rows here.")
+        Path | None,
+        typer.Option("--fix", help="Write a repaired copy without the faulty rows here."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings as well.")] = False,
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", help="Write the findings as SARIF 2.1.0 here.")
+    ] = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", help="Show the page of a finding, E203 say.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -31,12 +41,18 @@ def validate_data(
 
     ethtune validate-data data
     """
+    from ethtune.core.errors import UsageError
     from ethtune.services.validation import open_tokenizer
     from ethtune.services.validation import validate_data as check
     from ethtune.ui.progress import ProgressBar
-    from ethtune.ui.terminal import say, show, show_json
-    from ethtune.ui.validation import next_step, render
+    from ethtune.ui.terminal import say, show
+    from ethtune.ui.validation import next_step, render, rule_page, write_json
 
+    if explain is not None:
+        show(rule_page(explain))
+        return
+    if path is None:
+        raise UsageError("no dataset is named", hint="ethtune validate-data FOLDER")
     with ProgressBar() as bar:
         tokenizer = open_tokenizer(base_model, events=bar.emit) if base_model else None
         report = check(
@@ -47,10 +63,14 @@ def validate_data(
             fix=fix,
             events=bar.emit,
         )
+    if sarif is not None:
+        from ethtune.services.sarif import write_sarif
+
+        write_sarif(report, sarif)
     if as_json:
-        show_json(report.as_dict())
+        write_json(report)
     else:
-        show(*render(report))
+        show(render(report))
         say(next_step(report))
-    if report.has_errors:
+    if report.num_errors or (strict and report.findings):
         raise typer.Exit(1)

@@ -6,19 +6,22 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ethtune.core.errors import MachineError, RunError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write beside ``path``, fsync, rename over it. Raises MachineError where the disk refuses."""
+def write_text(path: Path, text: str | Iterable[str]) -> None:
+    """Write beside ``path``, fsync, rename over it. Raises MachineError where the disk refuses.
+
+    A text that would not fit in memory comes in pieces.
+    """
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as handle:
-                handle.write(text)
+                handle.writelines([text] if isinstance(text, str) else text)
                 handle.flush()
                 os.fsync(handle.fileno())
             os.chmod(name, 0o644)  # mkstemp makes it private

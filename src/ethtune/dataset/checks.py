@@ -1,144 +1,136 @@
-"""Lines of a dataset in, findings out: one row by itself first, then against all before it."""
+"""Lines of one file in, rows out, with everything that can be told of each by itself.
+
+Rows against each other: ``comparison``. All rows together: ``balance``, ``rowlengths``.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Any
+from typing import Any, NoReturn
 
-from ethtune.core.example import Example
-from ethtune.core.intent import Intent, InvalidIntent, parse_intent
-from ethtune.dataset.findings import Finding
-from ethtune.dataset.grounding import ungrounded
-from ethtune.dataset.reading import example_from, row_fault
-from ethtune.dataset.splits import Split
+from ethtune.core.intent import Intent
+from ethtune.dataset.checksums import wrong_checksums
+from ethtune.dataset.findings import Fault, cut, quoted
+from ethtune.dataset.labelchecks import label_faults
+from ethtune.dataset.rawlines import RawLine
+from ethtune.dataset.rowforms import Form, Row, read_row
 
-CountTokens = Callable[[Example], int]
-
-_LABEL_KEYS = frozenset({"action", "protocol", "outcome", "intent", "label", "decoded_action"})
-_TELLING_CHARACTERS = 12  # shorter outputs may stand in an input by chance
-_SHOWN_CHARACTERS = 80
+_PLACEHOLDERS = frozenset({
+    "todo", "tbd", "n/a", "na", "none", "null", "nan", "-", "--", "...", "…", "?", "???", "xxx",
+    "placeholder", "empty", "{}", "[]", '""', "undefined", "your answer here", "<answer>",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedRow:
-    """A row that could be read, as far as its dataset's figures need it."""
+class CheckedLine:
+    """``row`` is None for a line that is none; ``intent`` where the output is one."""
 
-    split: Split
-    action: str | None
-    prompt_version: object
+    row: Row | None
+    intent: Intent | None
+    faults: list[Fault]
 
 
-class RowChecker:
-    """Checks rows one after the other, keeping digests of what it has seen.
+class LineChecker:
+    """Checks the lines of one file; what holds for all of them it says once.
 
-    ``count_tokens`` None skips lengths; ``any_task`` skips what only holds for intents.
+    ``any_task`` skips what only holds for intents; ``decimals`` are those of known tokens.
     """
 
-    def __init__(
-        self, *, count_tokens: CountTokens | None, max_seq_length: int, any_task: bool
-    ) -> None:
-        self._count_tokens = count_tokens
-        self._max_seq_length = max_seq_length
+    def __init__(self, *, any_task: bool, decimals: Mapping[str, int]) -> None:
         self._any_task = any_task
-        self._ids: dict[bytes, tuple[Split, str]] = {}
-        self._inputs: dict[bytes, tuple[Split, str, bytes]] = {}
+        self._decimals = decimals
+        self._form: Form | None = None
+        self._said: set[str] = set()
 
-    def check(
-        self, line: bytes, where: str, split: Split
-    ) -> tuple[CheckedRow | None, list[Finding]]:
-        """The row, None where it cannot be read, and everything found."""
-        try:
-            row = json.loads(line.decode())
-        except (ValueError, RecursionError) as error:
-            text = line.decode(errors="replace")
-            return None, [Finding("E101", where, f"{error}: {_shown(text)}")]
-        fault = row_fault(row)
-        if fault:
-            code = "E103" if fault.startswith("output is empty") else "E102"
-            return None, [Finding(code, where, fault)]
-        example = example_from(row, where)
-        intent, findings = (None, []) if self._any_task else _read_output(example, where)
-        if intent is not None:
-            findings += _check_label(example, intent, where)
-        findings += self._check_against_others(example, where, split)
-        findings += self._check_length(example, where)
-        version = example.meta.get("prompt_version")
-        return CheckedRow(split, intent.action if intent else None, version), findings
+    def check(self, line: RawLine) -> CheckedLine:
+        """The row on a line, and its faults; any bytes are answered, none raise."""
+        marks = list(self._once(_line_end_faults(line)))
+        plain = parse_line(line)
+        if isinstance(plain, Fault):
+            return CheckedLine(None, None, [*marks, plain])
+        row = read_row(plain)
+        if isinstance(row, Fault):
+            return CheckedLine(None, None, [*marks, row])
+        broken = _broken_text(row)
+        if broken is not None:
+            return CheckedLine(None, None, [*marks, broken])
+        faults = [*marks, *self._form_faults(row), *_text_faults(row)]
+        if row.form == "instruction" and not self._any_task:
+            intent, found = label_faults(row.plain, self._decimals)
+            return CheckedLine(row, intent, faults + found)
+        return CheckedLine(row, None, [*faults, *_placeholder(row)])
 
-    def _check_against_others(
-        self, example: Example, where: str, split: Split
-    ) -> Iterator[Finding]:
-        own_id, answer = _digest(example.id), _digest(example.output)
-        first_split, first_where = self._ids.setdefault(own_id, (split, where))
-        if first_where != where and first_split != split:
-            yield Finding("E301", where, f"{example.id} stands at {first_where} too")
-        text = _digest(example.prompt)
-        first_split, first_where, first_answer = self._inputs.setdefault(
-            text, (split, where, answer)
-        )
-        if first_where == where:
-            return
-        if first_answer != answer:
-            yield Finding("E303", where, f"{first_where} has the same input and another output")
-        elif first_split != split:
-            yield Finding("E302", where, f"{first_where} has the same input")
-        else:
-            yield Finding("W304", where, f"{first_where} is the same row")
+    def _form_faults(self, row: Row) -> Iterator[Fault]:
+        self._form = self._form or row.form
+        if row.form != self._form:
+            text = f"a row of form {row.form}, the first of the file is of form {self._form}"
+            yield Fault("E104", text, row.form)
+        elif row.form != "instruction":
+            text = f"rows of form {row.form}; ethtune train reads instruction, input and output"
+            yield from self._once([Fault("W110", text, row.form)])
+        keys = (Fault("W109", f"key {quoted(key)}", cut(key)) for key in row.unknown_keys)
+        yield from self._once(keys)
 
-    def _check_length(self, example: Example, where: str) -> Iterator[Finding]:
-        if self._count_tokens is None:
-            return
-        length = self._count_tokens(example)
-        if length > self._max_seq_length:
-            yield Finding("E401", where, f"{length:,} tokens, limit {self._max_seq_length:,}")
+    def _once(self, faults: Iterator[Fault] | list[Fault]) -> Iterator[Fault]:
+        for fault in faults:
+            if fault.message not in self._said:
+                self._said.add(fault.message)
+                yield fault
 
 
-def _read_output(example: Example, where: str) -> tuple[Intent | None, list[Finding]]:
+def parse_line(line: RawLine) -> Any | Fault:
+    """The JSON on a line, or why there is none, with the column."""
+    if line.content is None:
+        return Fault("E107", f"a line of {line.num_bytes:,} bytes", str(line.num_bytes))
     try:
-        return parse_intent(example.output), []
-    except InvalidIntent as error:
-        try:
-            plain = json.loads(example.output)
-        except ValueError:
-            plain = None
-        if isinstance(plain, dict) and "action" in plain:
-            return None, [Finding("E202", where, f"{error}: {_shown(example.output)}")]
-        return None, [Finding("E201", where, f"output is {_shown(example.output)}")]
-
-
-def _check_label(example: Example, intent: Intent, where: str) -> Iterator[Finding]:
-    output = example.output.strip()
-    is_there = output in example.input or json.dumps(output)[1:-1] in example.input
-    if len(output) >= _TELLING_CHARACTERS and is_there:
-        yield Finding("E205", where, _shown(output))
+        text = line.content.decode()
+    except UnicodeDecodeError as error:
+        around = line.content[max(error.start - 20, 0) : error.start + 20]
+        byte = f"0x{line.content[error.start]:02x}"
+        said = f"byte {byte} at column {error.start + 1} is no UTF-8: {quoted(around)}"
+        return Fault("E101", said, byte)
     try:
-        plain = json.loads(example.input)
-        for key in sorted(_LABEL_KEYS & set(_keys(plain))):
-            yield Finding("E204", where, f'input has the key "{key}"')
-        missing = ungrounded(intent, example.input)
-    except (ValueError, TypeError, AttributeError, ArithmeticError):
-        yield Finding("W206", where, f"input is {_shown(example.input)}")
-        return
-    if missing:
-        yield Finding("E203", where, f"the input does not hold {', '.join(missing[:3])}")
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        around_text = text[max(error.pos - 20, 0) : error.pos + 20]
+        nul = "the line holds NUL bytes, as after a crash" if "\0" in text else error.msg
+        return Fault("E101", f"{nul} at column {error.pos + 1}: {quoted(around_text)}", around_text)
+    except (ValueError, RecursionError) as error:
+        said = "nested too deep" if isinstance(error, RecursionError) else cut(str(error), 120)
+        return Fault("E101", f"{said}: {quoted(text)}", cut(text))
 
 
-def _keys(plain: Any) -> Iterator[str]:
-    """Keys of objects at any depth."""
-    if isinstance(plain, dict):
-        yield from plain
-        plain = list(plain.values())
-    if isinstance(plain, list):
-        for item in plain:
-            yield from _keys(item)
+def _refuse_constant(name: str) -> NoReturn:
+    """Python reads NaN and Infinity; JSON has neither."""
+    raise ValueError(f"{name} is no JSON")
 
 
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+def _line_end_faults(line: RawLine) -> Iterator[Fault]:
+    if line.has_bom:
+        yield Fault("W108", "the file begins with a byte order mark", "U+FEFF")
+    if line.has_carriage_return:
+        yield Fault("W108", "lines end with a carriage return", "\\r\\n")
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
+def _broken_text(row: Row) -> Fault | None:
+    text = "\n".join(row.texts)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        return Fault("E106", f"{half} is half a character, no tokenizer reads it", half)
+    return None
+
+
+def _text_faults(row: Row) -> Iterator[Fault]:
+    for text in row.texts:
+        for address in wrong_checksums(text):
+            yield Fault("E209", f"{address} has the wrong checksum", address)
+            return  # one is enough to make the row suspect
+
+
+def _placeholder(row: Row) -> Iterator[Fault]:
+    if row.answer.strip().lower() in _PLACEHOLDERS:
+        yield Fault("W111", f"the answer is {quoted(row.answer)}", row.answer.strip())

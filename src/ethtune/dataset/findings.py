@@ -1,7 +1,7 @@
-"""What can be wrong with a dataset: every code with its severity, its meaning, what to do.
+"""What was found in a dataset and where; what each code means stands on its page (``rules``).
 
-E1xx a row cannot be read · E2xx its content is wrong · E3xx rows against each other ·
-E4xx length · E5xx the dataset as a whole. W is a warning.
+E1xx lines and rows · E2xx what a row says · E3xx rows against each other · E4xx length ·
+E5xx the dataset as a whole. W in the place of E is a warning.
 """
 
 from __future__ import annotations
@@ -9,83 +9,88 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ethtune.dataset.rules import rules
+
 Severity = Literal["error", "warning"]
+
+_SHOWN_CHARACTERS = 80
+_MESSAGE_CHARACTERS = 300
+_ROW_GROUPS = "1234"
+_WHOLE_DATASET = frozenset({"E201"})  # an error of every row: leaving them out leaves nothing
+_NEEDLESS = frozenset({"W304"})  # warnings whose rows a corrected copy can spare
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found in one place. ``where`` is "file:line", or the file or folder."""
+    """One thing found in one place. ``value`` is what stands there, for programs.
+
+    ``line`` is None where a file or folder as a whole is meant.
+    """
 
     code: str
-    where: str
     message: str
+    file: str
+    line: int | None = None
+    value: str | None = None
 
     @property
-    def severity(self) -> Severity:
-        """Errors make the dataset unfit to train on."""
-        return "error" if self.code.startswith("E") else "warning"
-
-    @property
-    def costs_the_row(self) -> bool:
-        """Whether a corrected copy leaves the row out."""
-        return self.code in ROW_CODES
+    def where(self) -> str:
+        """As editors and terminals follow it: "file:line", or the file or folder."""
+        return self.file if self.line is None else f"{self.file}:{self.line}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
         return {
             "code": self.code,
-            "severity": self.severity,
+            "severity": severity(self.code),
             "where": self.where,
+            "file": self.file,
+            "line": self.line,
             "message": self.message,
-            "fix": FIXES[self.code],
+            "value": self.value,
+            "fix": rules()[self.code].fix,
         }
 
 
-_LEAVE_OUT = "--fix leaves the row out"
-_RERUN = "run ethtune prepare again on the original export"
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A finding that does not know its place yet."""
 
-TITLES: dict[str, str] = {
-    "E101": "not UTF-8 or not JSON",
-    "E102": "not a row of instruction, input and output",
-    "E103": "nothing to learn",
-    "E201": "dataset of another task",
-    "E202": "output is no intent",
-    "E203": "output says what the input does not hold",
-    "E204": "label in the input",
-    "E205": "output stands in the input",
-    "W206": "grounding cannot be checked",
-    "E301": "transaction in two splits",
-    "E302": "same input in two splits",
-    "E303": "same input, different outputs",
-    "W304": "repeated row",
-    "E401": "longer than max_seq_length",
-    "E501": "no rows to train on",
-    "W502": "no rows to validate or test on",
-    "W503": "one class outweighs all others",
-    "W504": "class without training rows",
-    "W505": "prompts of several versions",
-    "W506": "prompts of another version",
-}
-FIXES: dict[str, str] = {
-    "E101": f"repair the line as UTF-8 JSON, or {_LEAVE_OUT}",
-    "E102": 'write {"instruction": text, "input": text, "output": text} on one line',
-    "E103": f"write the answer, or {_LEAVE_OUT}",
-    "E201": "give --any-task if this is meant; evaluate then has nothing to compare",
-    "E202": f"correct the output to ethtune.intent/1, or {_LEAVE_OUT}",
-    "E203": f"correct the label; a model would learn to invent; or {_LEAVE_OUT}",
-    "E204": f"take the key out of the input, or {_LEAVE_OUT}",
-    "E205": f"take the answer out of the input, or {_LEAVE_OUT}",
-    "W206": "the input is no prompt of ethtune prepare; nothing to do if it is your own",
-    "E301": f"keep it in one split: {_LEAVE_OUT} of the later one",
-    "E302": f"keep it in one split: {_LEAVE_OUT} of the later one",
-    "E303": f"decide which output is right; {_LEAVE_OUT}, the first stays",
-    "W304": f"harmless but wasteful; {_LEAVE_OUT}",
-    "E401": f"raise data.max_seq_length, or {_LEAVE_OUT}",
-    "E501": _RERUN,
-    "W502": _RERUN + " with a larger share, or more data",
-    "W503": _RERUN + " with --max-per-class",
-    "W504": "add such rows; the model will not have seen the class",
-    "W505": _RERUN,
-    "W506": _RERUN,
-}
-ROW_CODES = frozenset(code for code in TITLES if code[1] in "1234" and code not in {"E201", "W206"})
+    code: str
+    message: str
+    value: str | None = None
+
+    def at(self, file: str, line: int | None) -> Finding:
+        """The finding. Foreign text in it is cut to what a person would read."""
+        message = writable(cut(self.message, _MESSAGE_CHARACTERS))
+        value = None if self.value is None else writable(cut(self.value, _MESSAGE_CHARACTERS))
+        return Finding(self.code, message, file, line, value)
+
+
+def severity(code: str) -> Severity:
+    """Errors make the dataset unfit to train on."""
+    return "error" if code.startswith("E") else "warning"
+
+
+def costs_the_row(code: str) -> bool:
+    """Whether rows with this code are no good to train on."""
+    is_row_error = code[0] == "E" and code[1] in _ROW_GROUPS and code not in _WHOLE_DATASET
+    return is_row_error or code in _NEEDLESS
+
+
+def cut(text: str, characters: int = _SHOWN_CHARACTERS) -> str:
+    """The beginning of a text that may be of any length."""
+    return text if len(text) <= characters else text[:characters] + "…"
+
+
+def writable(text: str) -> str:
+    """The text with escapes for what no UTF-8 file holds."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def quoted(value: object) -> str:
+    """Foreign data as a message shows it: cut, in quotes, on one line."""
+    try:
+        return repr(cut(value)) if isinstance(value, str) else cut(repr(value))
+    except RecursionError:
+        return f"a {type(value).__name__}, nested too deep to show"

@@ -13,9 +13,12 @@ from typing import Any
 
 from ethtune.core.errors import DataError
 from ethtune.core.example import Example
+from ethtune.dataset.findings import quoted
 from ethtune.dataset.splits import SPLITS, Split
 
-_KEYS = ("instruction", "input", "output")
+ROW_KEYS = ("instruction", "input", "output")
+EMPTY_OUTPUT = "output is empty, nothing to learn"
+
 _HINT = "ethtune validate-data names every faulty row and --fix leaves them out"
 
 
@@ -83,13 +86,13 @@ def row_fault(row: Any) -> str | None:
     """What keeps plain data from being an example; None when nothing does."""
     if not isinstance(row, dict):
         return f"expected a JSON object, found {type(row).__name__}"
-    for key in _KEYS:
+    for key in ROW_KEYS:
         if key not in row:
             return f'no key "{key}"; the row has {sorted(map(str, row))[:6]}'
         if not isinstance(row[key], str):
-            return f"{key} is {str(row[key])[:60]!r}, expected a text"
+            return f"{key} is {quoted(row[key])}, expected a text"
     if not row["output"].strip():
-        return "output is empty, nothing to learn"
+        return EMPTY_OUTPUT
     if not isinstance(row.get("meta"), (dict, type(None))):
-        return f"meta is {str(row['meta'])[:60]!r}, expected an object"
+        return f"meta is {quoted(row['meta'])}, expected an object"
     return None
