@@ -2,8 +2,15 @@
 
     python benchmarks/prepare/tokens.py EXPORT.jsonl TOKENIZER [--rows 5000] > results.json
 
-TOKENIZER is a folder or hub id that transformers loads. Prints one JSON document: quantiles of
-tokens per input and per output, the share of rows that fit common limits, and rendering speed.
+TOKENIZER is a folder or hub id that transformers loads, or a name of Mistral's own package
+(``pip install 'mistral-common[sentencepiece]'``, which no other part of ethtune needs):
+
+    mistral-common:v1      Mistral 7B v0.1 and v0.2, Mixtral 8x7B
+    mistral-common:v3      Mistral 7B v0.3, Mixtral 8x22B
+    mistral-common:tekken  Mistral Nemo, Ministral
+
+The rows are spread evenly over the export. Prints one JSON document: quantiles of tokens per input
+and per output, the share of rows that fit common limits, and rendering speed.
 """
 
 from __future__ import annotations
@@ -14,12 +21,11 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Callable
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from transformers import AutoTokenizer
-from transformers import __version__ as transformers_version
 
 from ethtune import __version__
 from ethtune.chain.decode import decode
@@ -31,21 +37,24 @@ from ethtune.dataset.prompts import PROMPT_VERSION, render
 
 RAW_KEYS = ("from", "to", "value", "input", "status", "logs")
 LIMITS = (512, 1024, 2048, 4096)
+MISTRAL_PACKAGE = "mistral-common"
+Count = Callable[[list[str]], list[int]]
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("export", type=Path)
     parser.add_argument("tokenizer")
     parser.add_argument("--rows", type=int, default=5000)
     arguments = parser.parse_args()
-    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
-
-    def count(texts: list[str]) -> list[int]:
-        return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-
-    records = islice(read_transactions(arguments.export), arguments.rows)
+    package, _, name = arguments.tokenizer.partition(":")
+    if package == MISTRAL_PACKAGE:
+        count = mistral_counter(name)
+    else:
+        package, count = "transformers", transformers_counter(arguments.tokenizer)
+    stride = max(1, sum(1 for _ in raw_texts(arguments.export)) // arguments.rows)
+    records = islice(read_transactions(arguments.export), 0, None, stride)
     transactions = [record for record in records if isinstance(record, Transaction)]
     registry = TokenRegistry()
     started = time.perf_counter()
@@ -55,7 +64,7 @@ def main() -> None:
     seconds = time.perf_counter() - started
     inputs = count([pair[0] for pair in pairs])
     outputs = count([pair[1] for pair in pairs])
-    raw = count(list(islice(raw_texts(arguments.export), arguments.rows)))
+    raw = count(list(islice(raw_texts(arguments.export), 0, None, stride)))
     whole = [one + other for one, other in zip(inputs, outputs, strict=True)]
     report = {
         "rows": len(transactions),
@@ -68,11 +77,32 @@ def main() -> None:
         "described_rendered_decoded_per_second": round(len(transactions) / seconds),
         "prompt_version": PROMPT_VERSION,
         "ethtune": __version__,
-        "transformers": transformers_version,
+        package: version(package),
         "python": platform.python_version(),
         "command": " ".join(["python", "benchmarks/prepare/tokens.py", *map(_base, sys.argv[1:])]),
     }
     print(json.dumps(report, indent=2))
+
+
+def transformers_counter(tokenizer_name: str) -> Count:
+    """Counts with a tokenizer of a folder or the hub."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_name)
+    return lambda texts: [len(ids) for ids in tokenizer(texts, add_special_tokens=False).input_ids]
+
+
+def mistral_counter(name: str) -> Count:
+    """Counts with a tokenizer that Mistral's package ships."""
+    from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+
+    named = {
+        "v1": MistralTokenizer.v1,
+        "v3": MistralTokenizer.v3,
+        "tekken": lambda: MistralTokenizer.v3(is_tekken=True),
+    }
+    encode = named[name]().instruct_tokenizer.tokenizer.encode
+    return lambda texts: [len(encode(text, bos=False, eos=False)) for text in texts]
 
 
 def map_describe(transactions: list[Transaction], registry: TokenRegistry) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import cached_property
 
 from ethtune.core.described import Token
 
@@ -18,9 +19,10 @@ MAX = "max"
 NATIVE_PLACEHOLDER = "0x" + "e" * 40  # what many contracts take for ether
 NATIVE = Token(NATIVE_PLACEHOLDER, "ETH", 18, name_is_unique=True)
 
-_SMALL = re.compile(r"0x0{38}0?([0-9a-f]{1,2})").fullmatch  # zero, and what routers read as "you"
+_SMALL = "0x" + "0" * 38  # begins zero and the ones that routers read as "you"
 _SHORT = re.compile(r"0x[0-9a-f]{1,2}").fullmatch
-_LITERAL = re.compile(r"(?<![0-9A-Za-z])0x[0-9a-f]{40}(?![0-9A-Za-z*])")
+# Written so that it begins with two plain letters: the regular expression engine leaps to these.
+_LITERAL = re.compile(r"(0x(?<![0-9A-Za-z]0x)[0-9a-f]{40})(?![0-9A-Za-z*])")
 _REFERENCE = re.compile(r"#(\d+)(?:=(0x[0-9a-f]{40}))?")
 
 
@@ -34,14 +36,17 @@ class AddressNames:
         names[sender] = SENDER
         self._sender = sender
         self._names = names
-        self._addresses = {name: address for address, name in names.items()}
+
+    @cached_property
+    def _addresses(self) -> dict[str, str]:
+        return {name: address for address, name in self._names.items()}
 
     def write(self, address: str) -> str:
         """The address' name, itself where it has none; the zero address and the like are short."""
         name = self._names.get(address)
-        if name is None and (small := _SMALL(address)):
-            return "0x" + small[1]
-        return name or address
+        if name is not None:
+            return name
+        return f"0x{int(address, 16):x}" if address.startswith(_SMALL) else address
 
     def write_account(self, address: str) -> str:
         """The same for a recipient or spender, which intents never name by a token's symbol."""
@@ -58,23 +63,25 @@ class AddressNames:
 
 def number_repeats(text: str) -> str:
     """Give every address that stands in ``text`` twice or more a number at its first place."""
-    counts = Counter(_LITERAL.findall(text))
+    parts = _LITERAL.split(text)
+    addresses = parts[1::2]
+    if len(set(addresses)) == len(addresses):
+        return text
+    counts = Counter(addresses)
     numbers: dict[str, int] = {}
-
-    def shorten(match: re.Match[str]) -> str:
-        address = match[0]
-        if counts[address] == 1:
-            return address
+    for place, address in enumerate(addresses):
         if address in numbers:
-            return f"#{numbers[address]}"
-        numbers[address] = len(numbers) + 1
-        return f"#{numbers[address]}={address}"
-
-    return _LITERAL.sub(shorten, text)
+            parts[2 * place + 1] = f"#{numbers[address]}"
+        elif counts[address] > 1:
+            numbers[address] = len(numbers) + 1
+            parts[2 * place + 1] = f"#{numbers[address]}={address}"
+    return "".join(parts)
 
 
 def expand_repeats(text: str) -> str:
     """Inverse of number_repeats. A number that was never given stays as it is."""
+    if "#" not in text:
+        return text
     addresses: dict[str, str] = {}
 
     def lengthen(match: re.Match[str]) -> str:

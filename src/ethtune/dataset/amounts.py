@@ -12,12 +12,13 @@ from ethtune.core.described import Argument, Token, Value
 from ethtune.dataset.addresses import NATIVE, NATIVE_PLACEHOLDER
 
 FIRST_IN_PATH, LAST_IN_PATH = "path[0]", "path[-1]"
+SOLD_IN_POOL, BOUGHT_IN_POOL = "poolKey[in]", "poolKey[out]"
 
-_IN = ("tokenIn", FIRST_IN_PATH)
-_OUT = ("tokenOut", LAST_IN_PATH)
+_IN = ("tokenIn", "currencyIn", SOLD_IN_POOL, FIRST_IN_PATH)
+_OUT = ("tokenOut", "currencyOut", "outputToken", BOUGHT_IN_POOL, LAST_IN_PATH)
 _SOLD = ("sellToken", "inputToken", FIRST_IN_PATH)
 _BOUGHT = ("buyToken", "outputToken", LAST_IN_PATH)
-_FROM, _TO = ("fromToken", "srcToken"), ("toToken", "destToken")
+_FROM, _TO = ("fromToken", "srcToken", "fromAssetId"), ("toToken", "destToken", "toAssetId")
 _ONE = ("token", "asset", "reserve", "srcToken", "tokenFrom", "l1Token", "localToken", "rootToken")
 
 # amount → the arguments beside it that may name its token
@@ -28,21 +29,30 @@ _COUNTED: dict[str, tuple[str, ...]] = {
     "amountBDesired": ("tokenB",), "amountBMin": ("tokenB",),
     "amountTokenDesired": ("token",), "amountTokenMin": ("token",),
     "amount0": ("token0",), "amount0Desired": ("token0",), "amount0Min": ("token0",),
+    "amount0Max": ("currency0",), "amount1Max": ("currency1",),
+    "maxAmount": ("token",), "minAmount": ("token",), "minAmountOut": ("buyToken",),
     "amount1": ("token1",), "amount1Desired": ("token1",), "amount1Min": ("token1",),
     "sellAmount": _SOLD, "inputTokenAmount": _SOLD, "inputAmount": _SOLD,
     "buyAmount": _BOUGHT, "minBuyAmount": _BOUGHT,
     "minOutputTokenAmount": _BOUGHT, "outputTokenAmount": _BOUGHT,
     "minReturn": ("dstToken",), "minReturnAmount": ("dstToken",),
+    "spentAmount": ("srcToken",), "returnAmount": ("dstToken", "toToken"),
+    "srcAmount": ("srcToken",), "receivedAmount": ("destToken",), "outputMin": ("outputToken",),
     "debtToCover": ("debtAsset",), "liquidatedCollateralAmount": ("collateralAsset",),
     "amount": _ONE, "value": _ONE, "amountMin": _ONE, "amountMinimum": _ONE, "minBalance": _ONE,
     "considerationAmount": ("considerationToken",), "offerAmount": ("offerToken",),
     "startAmount": ("token",), "endAmount": ("token",),
     "fromAmount": _FROM, "toAmount": _TO, "expectedAmount": _TO, "quotedAmount": _TO,
     "amountETHMin": (), "wad": (), "addedValue": (), "subtractedValue": (),
+    "price": ("currency", "paymentToken"),
     "baseCost": (), "premium": (), "cost": (),
 }  # fmt: skip
 _ETHER = frozenset({"amountETHMin", "baseCost", "premium", "cost"})
-_ETHER_ALONE = frozenset({"SafeReceived", "LockedEther", "execTransaction"})
+_ETHER_ALONE = frozenset({
+    "SafeReceived", "LockedEther", "execTransaction", "execute", "execute_ncC", "execute4337Op",
+    "executeUserOp", "executeUserOpWithErrorString",
+})  # fmt: skip
+_CALL_FIELDS = ("target", "data")  # of a struct that is a call: its value is ether
 _ALWAYS_OWN = frozenset({"wad", "addedValue", "subtractedValue"})
 _OWN_AMOUNT = frozenset({
     "transfer", "transferFrom", "approve", "permit", "withdraw",
@@ -69,7 +79,7 @@ class AmountUnits:
         currency: Token | None = None,
     ) -> None:
         self._name = name
-        self._values = {argument.name: argument.value for argument in arguments}
+        self._values = {item.name: item.value for item in arguments}
         self._contract = contract
         self._tokens = tokens
         self._currency = currency
@@ -109,8 +119,14 @@ class AmountUnits:
                 path = self._path()
                 if path:
                     return path[0 if place == FIRST_IN_PATH else -1]
+            elif place in (SOLD_IN_POOL, BOUGHT_IN_POOL):
+                pool = self._values.get("poolKey")
+                if pool is not None and "zeroForOne" in self._values:
+                    is_zero = (self._values["zeroForOne"] == "true") == (place == SOLD_IN_POOL)
+                    return str(pool[0 if is_zero else 1])
             elif place in self._values:
-                return str(self._values[place])
+                named = str(self._values[place])  # a number where the interface writes it so
+                return f"0x{int(named):040x}" if named.isdecimal() else named
         return None
 
     def _path(self) -> tuple[str, ...]:
@@ -118,13 +134,18 @@ class AmountUnits:
         if value is None:
             return ()
         path = value if isinstance(value, tuple) else packed_path(value)
-        addresses = tuple(str(item) for item in path if _is_address(item))
+        steps = (item if isinstance(item, str) else item[0] for item in path)
+        addresses = tuple(str(item) for item in steps if _is_address(item))
         # Uniswap V3 packs the path of an exact output from the bought token to the sold one.
         is_backwards = self._name.startswith(("exactOutput", "V3_SWAP_EXACT_OUT"))
         return addresses[::-1] if is_backwards else addresses
 
+    @property
+    def _is_call(self) -> bool:
+        return not self._name and all(field in self._values for field in _CALL_FIELDS)
+
     def _own(self, name: str) -> str | None:
-        if name in _ETHER or self._name in _ETHER_ALONE:
+        if name in _ETHER or self._name in _ETHER_ALONE or self._is_call:
             return NATIVE_PLACEHOLDER
         if name in _ALWAYS_OWN or self._name in _OWN_AMOUNT:
             return self._contract
@@ -147,3 +168,8 @@ def packed_path(value: str) -> tuple[str, ...]:
 
 def _is_address(value: Value) -> bool:
     return isinstance(value, str) and len(value) == 42 and value.startswith("0x")
+
+
+def is_amount(argument: Argument) -> bool:
+    """Whether the name says that an integer counts ether or a token."""
+    return argument.name in _COUNTED and "int" in argument.type and "[" not in argument.type

@@ -14,8 +14,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
+from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from ethtune.core.intent import UNLIMITED, Intent, Movement
 from ethtune.dataset.addresses import MAX, NATIVE, SENDER, expand_repeats
@@ -36,11 +37,11 @@ def ungrounded(intent: Intent, input_text: str) -> list[str]:
 
 
 def _missing(intent: Intent, facts: _Facts) -> Iterator[str]:
-    if intent.outcome in _FAILED_OR_SUCCESS and intent.outcome != facts.status:
+    if intent.outcome in _FAILED_OR_SUCCESS and intent.outcome not in facts.outcomes:
         yield f"outcome {intent.outcome}"
     for name in ("recipient", "spender"):
         address = getattr(intent, name)
-        if address is not None and address not in facts.words:
+        if address is not None and facts.words.isdisjoint((address, _shortened(address))):
             yield f"{name} {address}"
     for movement in (*intent.sent, *intent.received, *intent.approved):
         yield from _missing_movement(movement, facts)
@@ -56,18 +57,37 @@ def _missing_movement(movement: Movement, facts: _Facts) -> Iterator[str]:
         yield f"amount {amount} {asset}"
 
 
+def _shortened(address: str) -> str:
+    """As prompts write the zero address and its neighbours."""
+    return f"0x{int(address, 16):x}"
+
+
+class _Move(NamedTuple):
+    asset: str
+    giver: str
+    taker: str
+    amount: Decimal
+
+
 class _Facts:
-    """Words and amounts of one prompt."""
+    """Words and amounts of one prompt; amounts are read where words alone do not bear one out."""
 
     def __init__(self, plain: dict[str, Any]) -> None:
         self.status = plain.get("status")
-        texts = list(_texts(plain))
-        self.words = frozenset(word for text in texts for word in re.split(r"[\s,]+", text))
-        self._amounts: dict[str, set[Decimal]] = defaultdict(set)
-        self._flows: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
-        self._read_ether(plain)
-        self._read_arguments(texts)
-        self._read_transfers(plain.get("logs", []))
+        self._texts = _texts(plain)
+        self.words = frozenset(" ".join(self._texts).replace(",", " ").split())
+        self._ether = list(_ether_moves(plain))
+        self._lines = [line.split() for line in plain.get("logs", [])]
+
+    @property
+    def outcomes(self) -> set[str]:
+        """The transaction's own, and a failure that an account reports of what it executed."""
+        has_failed = any(
+            words[1:2] == ["ExecutionFailure"]
+            or (words[1:2] == ["UserOperationEvent"] and "false" in words)
+            for words in self._lines
+        )
+        return {str(self.status), "failed"} if has_failed else {str(self.status)}
 
     def hold_amount(self, asset: str, amount: str) -> bool:
         """Whether the amount stands here, or follows from amounts of the asset that do."""
@@ -83,48 +103,72 @@ class _Facts:
         raw = self._amounts[_RAW] if asset.startswith("0x") else set()
         return _is_sum(wanted, self._amounts[key] | raw)
 
-    def _read_ether(self, plain: dict[str, Any]) -> None:
-        value = plain.get("value")
-        if value is not None:
-            self._move(NATIVE.symbol, SENDER, plain.get("to", ""), value)
-        for line in plain.get("internal", []):
-            giver, taker, amount = line.split()
-            self._move(NATIVE.symbol, giver, taker, amount)
+    @cached_property
+    def _moves(self) -> list[_Move]:
+        """Ether and token transfers."""
+        transfers = [
+            _Move(words[0], words[2], words[3], Decimal(words[4]))
+            for words in self._lines
+            if _is_transfer(words)
+        ]
+        return [*self._ether, *transfers]
 
-    def _read_arguments(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            amount, _, unit = text.partition(" ")
-            if _AMOUNT(amount) and " " not in unit:
-                self._amounts[_key(unit) or _RAW].add(Decimal(amount))
+    @cached_property
+    def _flows(self) -> dict[tuple[str, str], list[Decimal]]:
+        """What went in and out, by asset and account."""
+        flows: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
+        for asset, giver, taker, amount in self._moves:
+            flows[_key(asset), giver].append(-amount)
+            flows[_key(asset), taker].append(amount)
+        return flows
 
-    def _read_transfers(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            emitter, event, *values = line.split()
-            if event == "Transfer" and len(values) == 3 and _AMOUNT(values[2]):
-                self._move(emitter, values[0], values[1], values[2])
-                continue
-            self._amounts[_key(emitter)].update(Decimal(item) for item in values if _AMOUNT(item))
+    @cached_property
+    def _amounts(self) -> dict[str, set[Decimal]]:
+        """Amounts by asset: moved, told by other events, or arguments with their unit."""
+        amounts: dict[str, set[Decimal]] = defaultdict(set)
+        for asset, _, _, amount in self._moves:
+            amounts[_key(asset)].add(amount)
+        for line in self._lines:
+            emitter, _, *values = line
+            if not _is_transfer(line):
+                amounts[_key(emitter)].update(map(Decimal, filter(_AMOUNT, values)))
+        for text in self._texts:
+            number, _, unit = text.partition(" ")
+            if _AMOUNT(number) and " " not in unit:
+                amounts[_key(unit) or _RAW].add(Decimal(number))
+        return amounts
 
-    def _move(self, asset: str, giver: str, taker: str, amount: str) -> None:
-        number, key = Decimal(amount), _key(asset)
-        self._amounts[key].add(number)
-        self._flows[key, giver].append(-number)
-        self._flows[key, taker].append(number)
+
+def _ether_moves(plain: dict[str, Any]) -> Iterator[_Move]:
+    value = plain.get("value")
+    if value is not None:
+        yield _Move(NATIVE.symbol, SENDER, plain.get("to", ""), Decimal(value))
+    for line in plain.get("internal", []):
+        giver, taker, amount = line.split()
+        yield _Move(NATIVE.symbol, giver, taker, Decimal(amount))
+
+
+def _is_transfer(words: list[str]) -> bool:
+    """A log line ``TOKEN Transfer GIVER TAKER AMOUNT``."""
+    return len(words) == 5 and words[1] == "Transfer" and _AMOUNT(words[4]) is not None
 
 
 def _key(asset: str) -> str:
     return NATIVE.symbol if asset == _WRAPPED else asset
 
 
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
+def _texts(plain: object) -> list[str]:
+    """Every text in lists and objects at any depth."""
+    texts, rest = [], [plain]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            texts.append(item)
+        elif isinstance(item, list):
+            rest += item
+        elif isinstance(item, dict):
+            rest += item.values()
+    return texts
 
 
 def _totals(flow: list[Decimal]) -> tuple[Decimal, ...]:

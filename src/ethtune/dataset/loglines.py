@@ -9,7 +9,7 @@ the first bytes of its topic, ``x3`` behind it when it comes three times running
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import groupby
 
 from ethtune.core.described import Argument, DecodedEvent, Token, Value
@@ -26,6 +26,7 @@ _STATE = frozenset({
 _REPEATED = frozenset({
     "amount0In", "amount1In", "amount0Out", "amount1Out", "amount0", "amount1",
 })  # fmt: skip
+_STATE_OR_REPEATED = _STATE | _REPEATED
 _POOL_ID = "id"  # pools behind one contract, Uniswap v4: ether in them makes no transfer
 _STATE_EVENTS = frozenset({"Sync"})
 _TOPIC_CHARACTERS = 10  # 0x and four bytes
@@ -39,52 +40,52 @@ def log_lines(
     events: tuple[DecodedEvent, ...], names: AddressNames, tokens: Mapping[str, Token]
 ) -> list[str]:
     """Lines in the order of the logs; events that only report a contract's state have none."""
-    shown = (event for event in events if event.name not in _STATE_EVENTS)
     lines: list[str] = []
-    for (is_known, line), same in groupby(
-        (event.name is not None, " ".join(_words(event, names, tokens))) for event in shown
-    ):
-        count = len(list(same))
-        if is_known or count == 1:
-            lines += [line] * count
-        else:
-            lines.append(f"{line} x{count}")
+    shown = [event for event in events if event.name not in _STATE_EVENTS]
+    for is_unknown, run in groupby(shown, lambda event: event.name is None):
+        if not is_unknown:
+            lines += [_known_line(event, names, tokens) for event in run]
+            continue
+        for line, same in groupby(_unknown_line(event, names) for event in run):
+            count = len(list(same))
+            lines.append(line if count == 1 else f"{line} x{count}")
     return lines
 
 
-def _words(event: DecodedEvent, names: AddressNames, tokens: Mapping[str, Token]) -> Iterator[str]:
-    yield names.write(event.address)
-    if event.name is None:
-        yield event.topic0[:_TOPIC_CHARACTERS] if event.topic0 else "log"
-        return
-    yield event.name
-    units = AmountUnits(event.name, event.arguments, event.address, tokens)
+def _unknown_line(event: DecodedEvent, names: AddressNames) -> str:
+    topic = event.topic0[:_TOPIC_CHARACTERS] if event.topic0 else "log"
+    return f"{names.write(event.address)} {topic}"
+
+
+def _known_line(event: DecodedEvent, names: AddressNames, tokens: Mapping[str, Token]) -> str:
+    units = AmountUnits(event.name or "", event.arguments, event.address, tokens)
     is_pooled = any(argument.name == _POOL_ID for argument in event.arguments)
-    left_out = _STATE if is_pooled else _STATE | _REPEATED
+    left_out = _STATE if is_pooled else _STATE_OR_REPEATED
+    words = [names.write(event.address), event.name or ""]
     for argument in event.arguments:
         if argument.name not in left_out:
-            unit = units.of(argument)
-            yield from _value(argument, argument.value, names, unit)
+            word = _word(argument, argument.value, names, units.of(argument))
+            if word is not None:
+                words.append(word)
+    return " ".join(words)
 
 
-def _value(
-    argument: Argument, value: Value, names: AddressNames, unit: Token | None
-) -> Iterator[str]:
-    """The words of one argument; arrays of numbers and addresses are one word."""
+def _word(argument: Argument, value: Value, names: AddressNames, unit: Token | None) -> str | None:
+    """One argument, None for opaque data; arrays of numbers and addresses are one word."""
     abi_type = argument.type
     if not isinstance(value, str):
-        if not abi_type.startswith("("):
-            item = Argument(argument.name, abi_type.partition("[")[0], "")
-            parts = [part for entry in value for part in _value(item, entry, names, unit)]
-            yield ",".join(parts) or "-"
-    elif abi_type == "address":
-        yield names.write(value)
-    elif "int" in abi_type:
-        yield _number(argument.name, abi_type, int(value), unit)
-    elif abi_type == "string":
-        yield _BLANK.sub("_", value)[:_TEXT_CHARACTERS_MAX] or "-"
-    elif abi_type == "bool":
-        yield value
+        if abi_type.startswith("("):
+            return None
+        item = Argument(argument.name, abi_type.partition("[")[0], "")
+        words = [_word(item, entry, names, unit) for entry in value]
+        return ",".join([word for word in words if word is not None]) or "-"
+    if abi_type == "address":
+        return names.write(value)
+    if "int" in abi_type:
+        return _number(argument.name, abi_type, int(value), unit)
+    if abi_type == "string":
+        return _BLANK.sub("_", value)[:_TEXT_CHARACTERS_MAX] or "-"
+    return value if abi_type == "bool" else None
 
 
 def _number(name: str, abi_type: str, number: int, unit: Token | None) -> str:

@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from eth_abi.abi import encode
+
 from ethtune.core.abi import split_types
 from ethtune.core.described import Token
 from ethtune.dataset.addresses import AddressNames, expand_repeats
-from ethtune.dataset.encoding import encode
+from ethtune.dataset.calls import call_head
 from ethtune.dataset.values import Json, ValueReader
 from ethtune.dataset.words import read_words
 
@@ -47,16 +49,16 @@ class _Restorer:
     def call(self, written: Sequence[Json]) -> bytes:
         """Bytes of ``[function, argument, …]`` under the first signature that they fit."""
         head, *arguments = written
-        name, _, told = str(head).partition(" ")
+        name = str(head).partition(" ")[0]
         for selector, canonical in self._signatures.get(name, ()):
-            if told not in ("", selector):
+            if arguments and head not in (call_head(name, selector), f"{name} {selector}"):
                 continue
             try:
                 types = split_types(canonical.partition("(")[2][:-1])
                 values = list(self._values(types, arguments))
             except (ValueError, KeyError, TypeError):
                 continue
-            return bytes.fromhex(selector[2:] + encode(types, values))
+            return bytes.fromhex(selector[2:]) + encode(types, values)
         raise ValueError(f"{head!r} with {len(arguments)} arguments fits no known signature")
 
     def _values(self, types: Sequence[str], arguments: Sequence[Json]) -> Iterator[Any]:

@@ -1,17 +1,16 @@
-"""Row keys in, a split for each out: near-duplicates together, later rows for testing.
+"""Spooled rows in, a split for each out: near-duplicates together, later rows for testing.
 
 Rows of one template form a group that no split border cuts. A template that very many rows share
-(see ``is_common``) would swallow a split; its rows are grouped by counterparties instead.
-Groups are laid on a line by the time of their middle row (or shuffled) and the line is cut by the
-ratios, each group going where its middle falls.
+(see ``common_above``) would swallow a split; its rows are grouped by counterparties instead.
+Groups are laid on a line by the time of their middle row (or drawn by lot) and the line is cut by
+the ratios, each group going where its middle falls.
 """
 
 from __future__ import annotations
 
-import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Literal
 
 Split = Literal["train", "validation", "test"]
@@ -22,63 +21,53 @@ _COMMON_ROWS = 20
 _COMMON_SHARE = 0.05  # in small datasets fewer rows are many
 _COMMON_ROWS_MIN = 5
 
-
-@dataclass(frozen=True, slots=True)
-class RowKey:
-    """What the split of a row depends on. ``block_number`` None sorts first."""
-
-    id: str
-    template: bytes
-    counterparties: bytes
-    block_number: int | None = None
+_PLACE = """
+WITH ordered AS (
+    SELECT number, template, people,
+        ROW_NUMBER() OVER (ORDER BY IFNULL(block_number, 0), id) AS place,
+        COUNT(*) OVER (PARTITION BY template) AS sharing
+    FROM rows WHERE limited IS NULL
+), grouped AS (
+    SELECT number, place,
+        CAST(template || CASE WHEN sharing > :common THEN people ELSE x'' END AS BLOB) AS alike
+    FROM ordered
+), sized AS (
+    SELECT number, place, alike,
+        ROW_NUMBER() OVER (PARTITION BY alike ORDER BY place) AS rank,
+        COUNT(*) OVER (PARTITION BY alike) AS size
+    FROM grouped
+), timed AS (
+    SELECT number, alike, size,
+        MAX(CASE WHEN rank = size / 2 + 1 THEN place END) OVER (PARTITION BY alike) AS time
+    FROM sized
+), line AS (
+    SELECT number, (RANK() OVER (ORDER BY {order}) - 1 + size / 2.0) / :total AS middle FROM timed
+)
+INSERT INTO placed SELECT number, CASE
+    WHEN middle < :train THEN 'train' WHEN middle < :validation THEN 'validation' ELSE 'test' END
+FROM line
+"""
+_ORDERS: dict[Order, str] = {"time": "time", "random": "lot(:seed, alike), alike"}
 
 
 def assign_splits(
-    rows: Sequence[RowKey], ratios: Sequence[float], *, order: Order = "time", seed: int = 0
-) -> list[Split]:
-    """The split of each row, in the order of ``rows``; the same for the same rows and seed."""
-    by_time = sorted(range(len(rows)), key=lambda index: place_in_time(rows[index]))
-    groups = _groups(rows, by_time)
-    if order == "random":
-        random.Random(seed).shuffle(groups)  # noqa: S311  # reproducible, not secret
-    splits: list[Split] = ["train"] * len(rows)
-    position = 0
-    for group in groups:
-        split = _split_at((position + len(group) / 2) / len(rows), ratios)
-        position += len(group)
-        for index in group:
-            splits[index] = split
-    return splits
+    database: sqlite3.Connection, ratios: Sequence[float], *, order: Order = "time", seed: int = 0
+) -> None:
+    """Fill ``placed`` from ``rows``: the same for the same rows and seed, in whatever order."""
+    (total,) = database.execute("SELECT COUNT(*) FROM rows WHERE limited IS NULL").fetchone()
+    train, validation, _ = accumulate(ratio / sum(ratios) for ratio in ratios)
+    database.execute(
+        _PLACE.format(order=_ORDERS[order]),
+        {
+            "common": common_above(total),
+            "total": total,
+            "train": train,
+            "validation": validation,
+            "seed": seed,
+        },
+    )
 
 
-def is_common(num_sharing: int, num_rows: int) -> bool:
-    """Whether a template of so many rows among all is told apart by counterparties."""
-    limit = min(_COMMON_ROWS, _COMMON_SHARE * num_rows)
-    return num_sharing > max(limit, _COMMON_ROWS_MIN)
-
-
-def place_in_time(row: RowKey) -> tuple[int, str]:
-    """Sorts rows by block; the id settles the order within one."""
-    return row.block_number or 0, row.id
-
-
-def _groups(rows: Sequence[RowKey], by_time: Iterable[int]) -> list[list[int]]:
-    """Row indices by group, each group and the groups among themselves in order of time."""
-    counts = Counter(row.template for row in rows)
-    groups: dict[tuple[bytes, bytes], list[int]] = defaultdict(list)
-    places: dict[int, int] = {}
-    for place, index in enumerate(by_time):
-        row = rows[index]
-        is_shared_by_many = is_common(counts[row.template], len(rows))
-        groups[row.template, row.counterparties if is_shared_by_many else b""].append(index)
-        places[index] = place
-    return sorted(groups.values(), key=lambda group: places[group[len(group) // 2]])
-
-
-def _split_at(position: float, ratios: Sequence[float]) -> Split:
-    border = 0.0
-    for split, ratio in zip(SPLITS, ratios, strict=True):
-        border += ratio / sum(ratios)
-        if position < border:
-            return split
-    return "test"
+def common_above(num_rows: int) -> float:
+    """A template that more rows share, among so many, is told apart by counterparties."""
+    return max(min(_COMMON_ROWS, _COMMON_SHARE * num_rows), _COMMON_ROWS_MIN)

@@ -21,6 +21,7 @@ Words: TypeAlias = "list[str | Words]"
 
 WORD_BYTES = 32
 SELECTOR_BYTES = 4
+_CALL_PADDING = WORD_BYTES - SELECTOR_BYTES
 _SMALL_BITS = 104  # wider than any usual amount, narrower than all but vanity addresses
 _SMALL = 1 << _SMALL_BITS
 _ALL = 1 << 256
@@ -34,22 +35,20 @@ def write_words(data: bytes, names: AddressNames, *, depth: int = 0) -> Words:
     position = 0
     whole = len(data) - len(data) % WORD_BYTES
     while position < whole:
-        word = data[position : position + WORD_BYTES]
-        position += WORD_BYTES
-        length = int.from_bytes(word[-4:], "big") if not any(word[:-4]) else 0
-        body = data[position : position + length]
-        padding = -length % WORD_BYTES
-        end = position + length + padding
+        start = position + WORD_BYTES
+        number = int.from_bytes(data[position:start], "big")
+        end = start + number + _CALL_PADDING
         if (
-            length % WORD_BYTES == SELECTOR_BYTES
+            number % WORD_BYTES == SELECTOR_BYTES
             and depth < _DEPTH_MAX
             and end <= whole
-            and not any(data[position + length : end])
+            and not any(data[start + number : end])
         ):
-            words.append(write_blob(body, names, depth=depth + 1))
+            words.append(write_blob(data[start : start + number], names, depth=depth + 1))
             position = end
         else:
-            words.append(_write_word(word, names))
+            words.append(_write_word(number, names))
+            position = start
     if whole < len(data):
         words.append("+0x" + data[whole:].hex())
     return words
@@ -74,8 +73,7 @@ def read_blob(words: Sequence[str | Words], names: AddressNames) -> bytes:
     return bytes.fromhex(str(words[0])[2:]) + read_words(words[1:], names)
 
 
-def _write_word(word: bytes, names: AddressNames) -> str:
-    number = int.from_bytes(word, "big")
+def _write_word(number: int, names: AddressNames) -> str:
     if number < _SMALL:
         return str(number)
     if number == _ALL - 1:
@@ -84,9 +82,10 @@ def _write_word(word: bytes, names: AddressNames) -> str:
         return str(number - _ALL)
     if number < 1 << 160:
         return names.write(f"0x{number:040x}")
-    digits = word.hex()
-    if len(digits.rstrip("0")) < len(digits.lstrip("0")):
-        return "0x" + word.rstrip(b"\x00").hex() + "*"
+    digits = f"{number:064x}"
+    left_aligned = digits.rstrip("0")
+    if len(left_aligned) < len(digits.lstrip("0")):
+        return f"0x{left_aligned}{'0' * (len(left_aligned) % 2)}*"
     return f"0x{number:x}"
 
 

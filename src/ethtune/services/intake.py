@@ -1,84 +1,64 @@
-"""Records of an export in, spooled examples out, with an account of every record."""
+"""Records and what was made of them in, spooled rows out, with an account of every record."""
 
 from __future__ import annotations
 
 import json
+import pickle
+import zlib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import TextIO
 
-from ethtune.chain.decode import decode
-from ethtune.chain.describe import describe
-from ethtune.chain.sources import Rejected, SourceRecord
-from ethtune.chain.tokens import TokenRegistry
-from ethtune.core.example import Example
-from ethtune.core.intent import Intent
-from ethtune.core.transaction import Transaction
-from ethtune.dataset.examples import UngroundedLabel, View, make_example, reason_kind
-from ethtune.dataset.spool import Spool
+from ethtune.chain.sources import SourceRecord
+from ethtune.core.events import Emit, Message
+from ethtune.dataset.examples import reason_kind
+from ethtune.dataset.spool import Spool, SpooledRow
+from ethtune.services.rowmaker import Refused
 
 
 class Intake:
-    """Takes records one by one. ``labels`` are the user's, by hash, and win over the rules."""
+    """Takes rows and refusals one by one. With ``keeps_sources`` the records stay as well."""
 
     def __init__(
-        self,
-        view: View,
-        registry: TokenRegistry,
-        labels: Mapping[str, Intent],
-        spool: Spool,
-        rejections: TextIO,
+        self, spool: Spool, rejections: TextIO, *, keeps_sources: bool, events: Emit
     ) -> None:
         self.num_read = 0
         self.num_duplicates = 0
         self.rejected: Counter[str] = Counter()
-        self._view = view
-        self._registry = registry
-        self._labels = labels
         self._spool = spool
         self._rejections = rejections
+        self._keeps_sources = keeps_sources
+        self._events = events
 
-    def take(self, record: SourceRecord) -> None:
-        """Spool a record or reject it."""
+    def take(self, record: SourceRecord, made: SpooledRow | Refused) -> None:
+        """Spool a row, or account for its refusal."""
         self.num_read += 1
-        if isinstance(record, Rejected):
-            self._reject(record.where, record.reason, record.row)
-        elif isinstance(record, Transaction):
-            self._take_transaction(record, None)
-        elif record.has_calldata:
-            self._take_transaction(record.transaction, record.intent)
-        else:
-            self._reject(
-                record.transaction.hash,
-                "no calldata in a row that is labelled: give it as --labels beside the raw export",
-            )
-
-    def _take_transaction(self, transaction: Transaction, intent: Intent | None) -> None:
-        try:
-            example = self._example(transaction, self._labels.get(transaction.hash) or intent)
-        except UngroundedLabel as error:
-            self._reject(transaction.hash, str(error))
+        if isinstance(made, Refused):
+            self._reject(made)
             return
-        verdict, earlier = self._spool.add(example, sender=transaction.sender)
-        if verdict == "contradiction":
-            self._reject(transaction.hash, f"same input but another output than {earlier}")
-        elif verdict != "kept":
+        source = packed(record) if self._keeps_sources else None
+        verdict, earlier = self._spool.add(made, source=source)
+        if verdict == "duplicate":
             self.num_duplicates += 1
+        elif verdict == "contradiction":
+            reason = f"same input but another output than {earlier}"
+            self._reject(Refused("0x" + made.id.hex(), reason))
 
-    def _example(self, transaction: Transaction, label: Intent | None) -> Example:
-        if self._view == "signing":
-            transaction = transaction.before_signing()
-            label = label and replace(label, outcome="unknown")
-        described = describe(transaction, self._registry)
-        return make_example(
-            described,
-            label or decode(described),
-            view=self._view,
-            label_source="user" if label else "rules",
-        )
-
-    def _reject(self, where: str, reason: str, row: str = "") -> None:
-        self.rejected[reason_kind(reason)] += 1
-        plain = {"where": where, "reason": reason} | ({"row": row} if row else {})
+    def _reject(self, refused: Refused) -> None:
+        self.rejected[reason_kind(refused.reason)] += 1
+        plain = {"where": refused.where, "reason": refused.reason}
+        if refused.row:
+            plain["row"] = refused.row
         self._rejections.write(json.dumps(plain, ensure_ascii=False) + "\n")
+        if refused.loses_more:
+            self._events(Message("warning", f"{refused.where}: {refused.reason}"))
+
+
+def packed(record: SourceRecord) -> bytes:
+    """A record for the spool: calldata is mostly zeros."""
+    return zlib.compress(pickle.dumps(record, pickle.HIGHEST_PROTOCOL), 1)
+
+
+def unpacked(source: bytes) -> SourceRecord:
+    """Inverse of packed."""
+    record: SourceRecord = pickle.loads(zlib.decompress(source))  # noqa: S301  # ours, see packed
+    return record

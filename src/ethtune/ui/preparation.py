@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ethtune.dataset.card import class_totals
 from ethtune.dataset.splits import SPLITS
 from ethtune.services.preparation import USABLE_ROWS_MIN, PreparationReport
 from ethtune.ui.terminal import clean
@@ -18,18 +18,19 @@ _REASONS_SHOWN = 8
 
 
 def render(report: PreparationReport) -> Iterator[RenderableType]:
-    """Where every record went, rows by class and split, and why rows were rejected."""
+    """Where every record went, rows by class and split, and why rows were left out."""
     manifest = report.manifest
-    rejected, limited = manifest["rejected"], manifest["limited"]
+    rejected, limited, augmented = (manifest[key] for key in ("rejected", "limited", "augmented"))
     yield Text(
         f"{manifest['read']:,} records: {report.kept:,} kept, {sum(rejected.values()):,} rejected, "
-        f"{manifest['duplicates']:,} duplicates"
-        + (f", {limited:,} beyond the limit per class" if limited else "")
+        f"{manifest['duplicates']:,} duplicates, {sum(limited.values()):,} beyond a limit"
+        + (f"; {sum(augmented.values()):,} augmented" if augmented else "")
     )
     if report.kept:
-        yield _classes(manifest["splits"])
-    if rejected:
-        yield _reasons(rejected)
+        yield _classes(manifest)
+    for name, reasons in (("rejected", rejected), ("limited", limited)):
+        if reasons:
+            yield _reasons(f"{name} because", reasons)
 
 
 def next_step(report: PreparationReport) -> str:
@@ -42,28 +43,29 @@ def next_step(report: PreparationReport) -> str:
     return f"next: ethtune validate-data {report.output}"
 
 
-def _classes(splits: Mapping[str, Any]) -> Table:
+def _classes(manifest: Mapping[str, Any]) -> Table:
+    splits, augmented = manifest["splits"], manifest["augmented"]
     table = Table(box=None, pad_edge=False)
     table.add_column("action")
-    for split in SPLITS:
-        table.add_column(split, justify="right")
-    totals: Counter[str] = Counter()
-    for split in SPLITS:
-        totals.update(splits[split]["actions"])
-    for action, _ in totals.most_common():
-        counts = (splits[split]["actions"].get(action, 0) for split in SPLITS)
-        table.add_row(action, *(f"{count:,}" for count in counts))
-    table.add_row("all", *(f"{splits[split]['rows']:,}" for split in SPLITS), style="bold")
+    for name in (*SPLITS, *(["augmented"] if augmented else [])):
+        table.add_column(name, justify="right")
+    for action in class_totals(manifest):
+        counts = [splits[split]["actions"].get(action, 0) for split in SPLITS]
+        copies = [augmented.get(action, 0)] if augmented else []
+        table.add_row(action, *(f"{count:,}" for count in counts + copies))
+    sizes = [splits[split]["rows"] for split in SPLITS]
+    copies = [sum(augmented.values())] if augmented else []
+    table.add_row("all", *(f"{size:,}" for size in sizes + copies), style="bold")
     return table
 
 
-def _reasons(rejected: Mapping[str, int]) -> Group:
+def _reasons(title: str, reasons: Mapping[str, int]) -> Group:
     table = Table(box=None, pad_edge=False)
-    table.add_column("rejected because", overflow="fold")
+    table.add_column(title, overflow="fold")
     table.add_column("records", justify="right")
-    for reason, count in list(rejected.items())[:_REASONS_SHOWN]:
+    for reason, count in list(reasons.items())[:_REASONS_SHOWN]:
         table.add_row(clean(reason), f"{count:,}")
-    others = len(rejected) - _REASONS_SHOWN
+    others = len(reasons) - _REASONS_SHOWN
     if others > 0:
         table.add_row(f"{others} other reasons", "")
     return Group(Text(), table)

@@ -11,6 +11,7 @@ from ethtune.core.described import Argument, DecodedEvent, DescribedTransaction,
 from ethtune.core.example import Example
 from ethtune.core.tokens import TokenRow
 from ethtune.core.transaction import Log, Transaction
+from ethtune.dataset.spool import SpooledRow
 
 SENDER = "0x" + "a1" * 20
 ALICE = "0x" + "b2" * 20
@@ -67,6 +68,16 @@ def token_transfer(token: str, to: str, amount: int, *, status: int | None = 1):
 def example(number: int, text: str, output: str = '{"action":"unknown"}', **meta: Any) -> Example:
     plain = {"action": "unknown", "protocol": None, "label_source": "rules"} | meta
     return Example(f"0x{number:064x}", "Decode.", text, output, plain)
+
+
+def spooled_row(number: int, **changes: Any) -> SpooledRow:
+    key = number.to_bytes(32, "big")
+    plain = {
+        "id": key, "text": key, "template": key, "people": key, "answer": 0, "contract": None,
+        "block_number": number, "action": "unknown", "protocol": None, "label_source": "rules",
+        "characters": 1, "line": b"{}\n",
+    }  # fmt: skip
+    return SpooledRow(**plain | changes)
 
 
 def token_row(name: int, length: int) -> TokenRow:

@@ -113,7 +113,7 @@ def test_an_unknown_call_is_words_with_calls_inside_calls() -> None:
 def test_inner_calls_are_written_by_name_where_they_give_their_bytes_back() -> None:
     described = token_transfer(USDC, ALICE, 1_000_000)
     data = described.transaction.calldata
-    call = DecodedCall("transfer", described.arguments, USDC)
+    call = DecodedCall("transfer", described.arguments, USDC, calldata=data)
     outer = "20".rjust(64, "0") + f"{len(data) // 2 - 1:064x}" + data[2:].ljust(6 * 32, "0")
     wrapped = DescribedTransaction(
         transaction(calldata=selector("run(bytes)") + outer),
