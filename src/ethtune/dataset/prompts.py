@@ -28,7 +28,7 @@ from ethtune.dataset.encoding import encode_arguments, parameters_of
 from ethtune.dataset.loglines import log_lines
 from ethtune.dataset.words import write_words
 
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
 INSTRUCTION = "Decode this Ethereum transaction into its intent."
 
 _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
