@@ -14,11 +14,11 @@ from ethtune.cli import app as cli_app
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     "torch", "transformers", "datasets", "peft", "bitsandbytes", "trl", "accelerate", "pyarrow",
-    "tokenizers", "pandas", "matplotlib",
+    "tokenizers", "pandas", "matplotlib", "httpx2",
 )  # fmt: skip
 COMMANDS = (
     "doctor", "sample-data", "prepare", "validate-data", "estimate", "train", "resume", "monitor",
-    "evaluate", "predict",
+    "evaluate", "predict", "fetch",
 )  # fmt: skip
 
 # one process asks for every help text, then says what was imported on the way

@@ -7,6 +7,7 @@ import typer
 from ethtune.cli.doctor import doctor
 from ethtune.cli.estimate import estimate
 from ethtune.cli.evaluate import evaluate
+from ethtune.cli.fetch import fetch
 from ethtune.cli.monitor import monitor
 from ethtune.cli.predict import predict
 from ethtune.cli.prepare import prepare
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     """Put every command on ``app``."""
     app.command("doctor")(doctor)
     app.command("sample-data")(sample_data)
+    app.command("fetch")(fetch)
     app.command("prepare")(prepare)
     app.command("validate-data")(validate_data)
     app.command("estimate")(estimate)

@@ -24,6 +24,13 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", help="section.key=value over the config; repeatable."),
 ]
+RpcUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ETHTUNE_RPC_URL",
+        help="JSON-RPC endpoint; rather in ETHTUNE_RPC_URL, for others can see arguments.",
+    ),
+]
 
 
 def overrides(

@@ -8,17 +8,23 @@ from typing import Annotated
 
 import typer
 
+from ethtune.cli.options import RpcUrl
 from ethtune.scoring.decoding import DEFAULT_BATCH_SIZE, DEFAULT_MAX_NEW_TOKENS
 
 
 def predict(  # one parameter a flag
     run: Annotated[Path, typer.Argument(help="Folder of the run, or one of its checkpoints.")],
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--input", "-i", help="Export, folder of exports, prepared rows, or - for stdin."
         ),
-    ],
+    ] = None,
+    hashes: Annotated[
+        list[str] | None,
+        typer.Option("--hash", help="Transaction to get from a node instead; repeatable."),
+    ] = None,
+    rpc_url: RpcUrl = None,
     tokens: Annotated[
         list[Path] | None,
         typer.Option(help="Token list (CSV or JSONL) beside the built-in one; repeatable."),
@@ -38,15 +44,21 @@ def predict(  # one parameter a flag
 
     ethtune predict runs/demo --input transactions.jsonl > intents.jsonl
     """
+    from ethtune.chain.rpc import Endpoint
+    from ethtune.core.errors import UsageError
     from ethtune.services.prediction import PredictionRequest
     from ethtune.services.prediction import predict as answer
     from ethtune.ui.prediction import card, write_line
     from ethtune.ui.progress import ProgressBar
     from ethtune.ui.terminal import say, show
 
+    if (source is None) == (not hashes):
+        raise UsageError("give --input or --hash, one of the two")
     request = PredictionRequest(
         run=run,
-        source=None if source == "-" else Path(source),
+        source=None if source in (None, "-") else Path(source),
+        hashes=tuple(hashes or ()),
+        endpoint=Endpoint.of(rpc_url) if hashes else None,
         tokens=tuple(tokens or ()),
         limit=limit,
         batch_size=batch_size,

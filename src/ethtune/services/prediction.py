@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ethtune.chain.case import open_case
+from ethtune.chain.rpc import Endpoint
 from ethtune.core.errors import DataError
 from ethtune.core.events import SILENT, Emit, Progress
 from ethtune.core.intent import Intent
@@ -22,6 +24,7 @@ from ethtune.dataset.grounding import ungrounded
 from ethtune.scoring.decoding import DEFAULT_BATCH_SIZE, DEFAULT_MAX_NEW_TOKENS
 from ethtune.scoring.joined import resolved_intent, transaction_facts
 from ethtune.scoring.parse import ParsedText, parse_text
+from ethtune.services.lookup import fetched_file
 from ethtune.services.queries import Query, read_queries, spooled
 from ethtune.services.tuned import find_tuned, opened
 
@@ -36,11 +39,14 @@ _FOREIGN_PROMPT = (ValueError, ArithmeticError, AttributeError, TypeError)
 class PredictionRequest:
     """``source`` is a file or folder of exports or prepared rows; None reads stdin.
 
+    Where ``hashes`` are given, their transactions are fetched from ``endpoint`` instead.
     ``tokens`` are token lists beyond the built-in one and those beside the export.
     """
 
     run: Path
-    source: Path | None
+    source: Path | None = None
+    hashes: tuple[str, ...] = ()
+    endpoint: Endpoint | None = None
     tokens: tuple[Path, ...] = ()
     limit: int | None = None
     batch_size: int = DEFAULT_BATCH_SIZE
@@ -93,7 +99,7 @@ def predict(request: PredictionRequest, *, events: Emit = SILENT) -> Iterator[Pr
     {"hash": "0x5e…", "from": "0x28…", "fee_eth": "0.0021", "action": "swap", …, "valid": true}
     """
     tuned = find_tuned(request.run, events=events)
-    with spooled(request.source) as path:
+    with _input(request, events) as path:
         queries = itertools.islice(read_queries(path, request.tokens, events), request.limit)
         first = next(queries, None)
         if first is None:
@@ -106,6 +112,12 @@ def predict(request: PredictionRequest, *, events: Emit = SILENT) -> Iterator[Pr
                 yield from _answer(window, generator, request)
                 num_answered += len(window)
                 events(Progress("answering", num_answered, request.limit))
+
+
+def _input(request: PredictionRequest, events: Emit) -> AbstractContextManager[Path]:
+    if request.endpoint is not None:
+        return fetched_file(request.endpoint, request.hashes, events)
+    return spooled(request.source)
 
 
 def _answer(

@@ -389,17 +389,11 @@ def test_blocks_that_are_not_there_and_receipts_that_are_missing_fail_alone(serv
 
 def test_leaving_early_ends_the_threads(server):
     server.delay_seconds = 0.02
-    settings = NodeSettings(batch_size=2, num_threads=3)
-    with Node(Endpoint(server.url), settings) as node:
-        for _ in fetch_transactions(node, server.chain.hashes):
-            break
-    names = [thread.name for thread in threading.enumerate() if "(run)" in thread.name]
-    for _ in range(100):
-        if not names:
-            break
-        time.sleep(0.02)
-        names = [thread.name for thread in threading.enumerate() if "(run)" in thread.name]
-    assert not names
+    with Node(Endpoint(server.url), NodeSettings(batch_size=2, num_threads=3)) as node:
+        next(fetch_transactions(node, server.chain.hashes))
+        during = {thread for thread in threading.enumerate() if "(run)" in thread.name}
+    assert during
+    assert not [thread for thread in during if thread.is_alive()]
 
 
 def test_answers_come_in_the_order_of_the_calls(server):

@@ -7,18 +7,16 @@ import time
 
 import pytest
 
-from ethtune.chain.rpc.threads import arriving
+from ethtune.chain.rpc.threads import Crew, Stopped
 
 
 def test_every_result_arrives_once():
-    stopped = threading.Event()
-    results = arriving(lambda item: item * 2, range(1000), num_threads=5, stopped=stopped)
+    results = Crew(5).arriving(lambda item: item * 2, range(1000))
     assert sorted(results) == list(range(0, 2000, 2))
-    assert not stopped.is_set()
 
 
 def test_no_items_give_no_results():
-    assert list(arriving(str, [], num_threads=3, stopped=threading.Event())) == []
+    assert list(Crew(3).arriving(str, [])) == []
 
 
 def test_an_error_ends_the_others_and_loses_no_result():
@@ -32,13 +30,12 @@ def test_an_error_ends_the_others_and_loses_no_result():
         return item
 
     arrived: list[int] = []
-    stopped = threading.Event()
     with pytest.raises(LookupError, match="ten"):
-        arrived.extend(arriving(work, range(100_000), num_threads=4, stopped=stopped))
+        arrived.extend(Crew(4).arriving(work, range(100_000)))
+    # extend keeps what came before the error
     assert sorted(arrived) == sorted(worked)
     assert set(range(10)) <= set(arrived)
-    assert len(arrived) < 100
-    assert stopped.is_set()
+    assert len(arrived) < 1000
 
 
 def test_an_error_of_the_items_is_an_error():
@@ -47,20 +44,31 @@ def test_an_error_of_the_items_is_an_error():
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        list(arriving(str, items(), num_threads=2, stopped=threading.Event()))
+        list(Crew(2).arriving(str, items()))
 
 
-def test_a_reader_that_leaves_ends_the_threads():
-    stopped = threading.Event()
+def test_the_dismissed_are_gone_even_those_that_sleep():
+    crew = Crew(4)
     before = threading.active_count()
-    results = arriving(
-        lambda item: time.sleep(0.001), range(100_000), num_threads=4, stopped=stopped
-    )
-    next(results)
-    results.close()
-    assert stopped.is_set()
-    for _ in range(200):
-        if threading.active_count() == before:
-            return
-        time.sleep(0.01)
-    raise AssertionError(threading.enumerate())
+
+    def work(item: int) -> int:
+        if item > 5:
+            crew.rest(60)
+        return item
+
+    results = crew.arriving(work, range(100_000))
+    assert next(results) < 6
+    crew.dismiss()
+    assert threading.active_count() == before
+    with pytest.raises(Stopped):
+        crew.rest(60)
+
+
+def test_work_that_takes_long_is_not_waited_for():
+    crew, release = Crew(2), threading.Event()
+    results = crew.arriving(lambda item: release.wait(30), range(10))
+    begin = time.monotonic()
+    crew.dismiss()
+    assert time.monotonic() - begin < 10
+    release.set()
+    assert list(results) in ([], [True], [True, True])

@@ -274,3 +274,20 @@ def test_an_explorers_csv_download_is_refused_with_the_reason(tmp_path: Path, he
     rejected, transaction = read(tmp_path)
     assert "file skipped: an explorer's CSV download" in rejected.reason
     assert transaction == TRANSACTION
+
+
+@pytest.mark.parametrize(("chain_id", "status"), [("0x1", None), ("0x7a69", 0)])
+def test_an_early_block_hides_failures_on_mainnet_only(
+    tmp_path: Path, chain_id: str, status: int | None
+) -> None:
+    sent = SENT | {"blockNumber": "0x5", "chainId": chain_id}
+    pair = {"transaction": sent, "receipt": RECEIPT | {"blockNumber": "0x5", "status": "0x0"}}
+    (transaction,) = read(written(tmp_path / "rows.jsonl", pair))
+    assert transaction.status == status
+
+
+def test_what_fetch_could_not_get_is_no_rejected_row(tmp_path: Path) -> None:
+    written(tmp_path / "rows.jsonl", {"transaction": SENT, "receipt": RECEIPT})
+    failures = ({"hash": "0x" + "0" * 64, "error": "not found"}, {"block": 7, "error": "not found"})
+    written(tmp_path / "rows.failed.jsonl", *failures)
+    assert [record.hash for record in read(tmp_path)] == [TRANSACTION.hash]

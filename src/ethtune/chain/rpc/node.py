@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
 from types import TracebackType
 from typing import TypeVar
 
 from ethtune.chain.rpc.endpoint import Endpoint
 from ethtune.chain.rpc.pace import Pacer, backoff_seconds
 from ethtune.chain.rpc.settings import NodeSettings
-from ethtune.chain.rpc.threads import Stopped, arriving
+from ethtune.chain.rpc.threads import Crew
 from ethtune.chain.rpc.transport import Refused, Transport, Trouble
 from ethtune.chain.rpc.wire import (
     Answer,
@@ -63,10 +62,10 @@ class Node:
         if settings.calls_per_second is not None:  # no more in a batch than in a second
             self.batch_size = min(self.batch_size, max(1, int(settings.calls_per_second)))
         self._endpoint, self._events = endpoint, events
-        self._stopped = threading.Event()
-        self._pacer = Pacer(settings.calls_per_second, sleep=self._sleep)
+        self._crew = Crew(settings.num_threads)
+        self._pacer = Pacer(settings.calls_per_second, sleep=self._crew.rest)
         self._transport = Transport(endpoint, settings)
-        self._ids = count(1)
+        self._next_id = 1
         self._lock = threading.Lock()
 
     def __enter__(self) -> Node:
@@ -90,7 +89,7 @@ class Node:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stopped.set()
+        self._crew.dismiss()
         self._transport.close()
 
     def ask(self, calls: Sequence[Call]) -> list[Answer]:
@@ -107,8 +106,7 @@ class Node:
 
     def each(self, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         """Work on all items in the node's threads; results come as they arrive."""
-        threads = self.settings.num_threads
-        return arriving(work, items, num_threads=threads, stopped=self._stopped)
+        return self._crew.arriving(work, items)
 
     def _settle(self, batch: Sequence[Call], num_retries: int) -> list[Answer]:
         """Send until every call is answered for good. Raises BatchRefused for more than one.
@@ -146,9 +144,8 @@ class Node:
     def _exchange(self, calls: Sequence[Call]) -> dict[int, Answer]:
         """One HTTP request."""
         with self._lock:
-            first_id = next(self._ids)
-            for _ in calls[1:]:
-                next(self._ids)
+            first_id = self._next_id
+            self._next_id += len(calls)
         self._pacer.take(len(calls))
         try:
             body = self._transport.post(encode(calls, first_id))
@@ -182,11 +179,7 @@ class Node:
             text = f"{self.host}: {trouble.reason}; trying again in {seconds:.0f} s"
             self._events(Message("warning", text))
         if not trouble.is_limit:
-            self._sleep(seconds)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._stopped.wait(seconds):
-            raise Stopped
+            self._crew.rest(seconds)
 
     def _given_up(self, trouble: Trouble, num_tries: int) -> MachineError:
         return MachineError(

@@ -54,7 +54,7 @@ def transaction_from(
         to=_hex("to", to) if to else None,
         value_wei=value,
         calldata=_hex("input", _present(row, "input")),
-        status=_status(get(names.status), block_number),
+        status=_status(get(names.status), None if chain_id not in (None, 1) else block_number),
         logs=logs if own_logs is None or own_logs == "" else _logs(own_logs),
         internal_transfers=_internal_transfers(get("internal_transfers")),
         chain_id=1 if chain_id is None else chain_id,
@@ -148,11 +148,11 @@ def _hex(name: str, value: Any) -> str:
     return text if text[:2] == "0x" else "0x" + text
 
 
-def _status(value: Any, block_number: int | None) -> Status:
+def _status(value: Any, mainnet_block: int | None) -> Status:
     word = str(value).lower() if isinstance(value, str | bool) else ""
     number = _STATUS_WORDS[word] if word in _STATUS_WORDS else integer("status", value)
     if number == 0:  # dumps fill in 0 or false where the chain did not yet say
-        is_early = block_number is not None and block_number < BYZANTIUM_BLOCK
+        is_early = mainnet_block is not None and mainnet_block < BYZANTIUM_BLOCK
         return None if is_early else 0
     if number == 1:
         return 1

@@ -52,6 +52,10 @@ _KINDS: tuple[tuple[Set[str], Kind], ...] = (
     ({"action_type", "trace_address"}, "companion"),
     ({"erc20", "symbol", "decimals"}, "companion"),
     ({"address", "bytecode"}, "companion"),
+    # what ``ethtune fetch`` could not get, beside what it got
+    ({"error", "hash"}, "companion"),
+    ({"error", "block"}, "companion"),
+    ({"error", "line"}, "companion"),
 )
 
 # Rows of these may stand in one file, as a node answers them or ethereum-etl streams them.
@@ -101,7 +105,8 @@ def identify(path: Path) -> Export:
         return Export(path, None, None, (), Refusal("the file is empty", is_export=False))
     readable = [row for row in rows if isinstance(row, Numbered)]
     kind, names = _kind_and_names(readable)
-    answered = api_error(readable) if len(rows) < _SNIFFED_ROWS else None
+    may_be_answers = kind != "companion" and len(rows) < _SNIFFED_ROWS
+    answered = api_error(readable) if may_be_answers else None
     if answered:
         hint = "ask again, later or for less, and keep only answers that hold data"
         return Export(path, syntax, None, names, Refusal(answered, hint))
