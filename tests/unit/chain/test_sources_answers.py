@@ -291,3 +291,9 @@ def test_what_fetch_could_not_get_is_no_rejected_row(tmp_path: Path) -> None:
     failures = ({"hash": "0x" + "0" * 64, "error": "not found"}, {"block": 7, "error": "not found"})
     written(tmp_path / "rows.failed.jsonl", *failures)
     assert [record.hash for record in read(tmp_path)] == [TRANSACTION.hash]
+
+
+def test_recorded_exchanges_are_opened(tmp_path: Path) -> None:
+    exchange = {"params": {"address": SENDER}, "body": body([LISTED])}
+    path = written(tmp_path / "recorded.json", [exchange])
+    assert [record.hash for record in read(path)] == [LISTED["hash"]]

@@ -8,7 +8,13 @@ A row that cannot be read becomes a ``Rejected`` with its place and reason; it n
 around it. Only what makes the whole input useless raises ``DataError``.
 """
 
-from ethtune.chain.sources.read import read_transactions, token_files
+from ethtune.chain.sources.read import (
+    Unread,
+    read_transactions,
+    record_of,
+    token_files,
+    unread_transactions,
+)
 from ethtune.chain.sources.records import Labelled, Rejected, SourceRecord
 from ethtune.chain.sources.streams import files_of
 
@@ -16,7 +22,10 @@ __all__ = [
     "Labelled",
     "Rejected",
     "SourceRecord",
+    "Unread",
     "files_of",
     "read_transactions",
+    "record_of",
     "token_files",
+    "unread_transactions",
 ]

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, TextIO
 
-from ethtune.chain.sources.jsonrows import json_elements, json_lines, spans_lines
+from ethtune.chain.sources.jsonrows import json_elements, json_lines, parsed, spans_lines
 from ethtune.chain.sources.parquetrows import MAGIC as PARQUET_MAGIC
 from ethtune.chain.sources.parquetrows import parquet_names, parquet_rows
-from ethtune.chain.sources.records import Numbered, Rejected
+from ethtune.chain.sources.records import Line, Numbered, Rejected
 from ethtune.chain.sources.streams import first_bytes, numbered_lines, open_text
 
 Syntax = Literal["csv", "json lines", "json array", "json documents", "parquet"]
@@ -50,6 +50,12 @@ def _first_character(path: Path) -> str:
 
 def read_rows(path: Path, syntax: Syntax) -> Iterator[Numbered | Rejected]:
     """Every row of a file in its order, broken ones as ``Rejected``."""
+    for row in unparsed_rows(path, syntax):
+        yield parsed(*row) if isinstance(row, Line) else row
+
+
+def unparsed_rows(path: Path, syntax: Syntax) -> Iterator[Line | Numbered | Rejected]:
+    """The same with lines of JSON as they stand; ``parsed`` makes rows of them."""
     if syntax == "parquet":
         yield from parquet_rows(path)
         return

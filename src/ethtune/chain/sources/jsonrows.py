@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
-from ethtune.chain.sources.records import Numbered, Rejected
+from ethtune.chain.sources.records import Line, Numbered, Rejected
 from ethtune.chain.sources.streams import chunks, numbered_lines
 
 _MAX_ELEMENT_CHARACTERS = 1 << 28  # an element beyond this is a broken one
@@ -38,21 +38,22 @@ _PATIENT_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=_short_intege
 _OPENING = re.compile(r'\{\s*"([^"\\]{1,100})"\s*:').match
 
 
-def json_lines(stream: TextIO, path: Path) -> Iterator[Numbered | Rejected]:
-    """One object a line, blank lines left out."""
-    decode = _DECODER.decode
+def json_lines(stream: TextIO, path: Path) -> Iterator[Line | Rejected]:
+    """Lines that hold an object each, blank ones left out."""
     for number, line in numbered_lines(stream, path):
         if isinstance(line, Rejected):
             yield line
-            continue
-        if line.isspace():
-            continue
-        try:
-            fields = decode(line)
-        except (ValueError, RecursionError) as error:
-            yield Rejected.of(f"{path}:{number}", f"not JSON: {error}", line.strip())
-            continue
-        yield _object(f"{path}:{number}", fields)
+        elif not line.isspace():
+            yield Line(f"{path}:{number}", line)
+
+
+def parsed(where: str, line: str) -> Numbered | Rejected:
+    """The object of a line."""
+    try:
+        fields = _DECODER.decode(line)
+    except (ValueError, RecursionError) as error:
+        return Rejected.of(where, f"not JSON: {error}", line.strip())
+    return _object(where, fields)
 
 
 def json_elements(stream: TextIO, path: Path, *, is_array: bool) -> Iterator[Numbered | Rejected]:

@@ -27,6 +27,7 @@ _KINDS: tuple[tuple[Set[str], Kind], ...] = (
     ({"jsonrpc", "result"}, "responses"),
     ({"jsonrpc", "error"}, "responses"),
     ({"status", "message", "result"}, "responses"),
+    ({"params", "body"}, "responses"),
     ({"transaction", "receipt"}, "pairs"),
     ({"tx", "receipt"}, "pairs"),
     # account listings of explorers: what one account saw of a transaction

@@ -1,24 +1,39 @@
-"""A file, folder or pattern in, records out: finds the exports and reads each in its own way."""
+"""A file, folder or pattern in, records out: finds the exports and reads each in its own way.
+
+    path ──unread_transactions──▶ Unread ──record_of──▶ Transaction | Labelled | Rejected
+
+The second step, by far the longer one, takes one row at a time: other processes can do it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ethtune.chain.sources.fields import transaction_from
-from ethtune.chain.sources.files import read_rows
+from ethtune.chain.sources.files import unparsed_rows
 from ethtune.chain.sources.join import joined_transactions
-from ethtune.chain.sources.kinds import Export, identify
+from ethtune.chain.sources.jsonrows import parsed
+from ethtune.chain.sources.kinds import Export, Kind, identify
 from ethtune.chain.sources.labels import labelled_from
 from ethtune.chain.sources.names import COOKBOOK, JSON_RPC, PLAIN
-from ethtune.chain.sources.records import Numbered, Rejected, SourceRecord
+from ethtune.chain.sources.records import Line, Numbered, Rejected, SourceRecord
 from ethtune.chain.sources.refusals import FORMATS_HINT
 from ethtune.chain.sources.responses import LISTING_REASON, paired
 from ethtune.chain.sources.streams import files_of
 from ethtune.core.errors import DataError
-from ethtune.core.transaction import InvalidTransaction, Transaction
+from ethtune.core.transaction import InvalidTransaction
 
 _WITH_TRANSACTIONS = ("transactions", "labelled", "pairs", "responses")
+
+
+class Unread(NamedTuple):
+    """A line of JSON that tells of a transaction; cheap to send to another process."""
+
+    where: str
+    text: str
+    kind: Kind
 
 
 def read_transactions(path: Path) -> Iterator[SourceRecord]:
@@ -26,6 +41,11 @@ def read_transactions(path: Path) -> Iterator[SourceRecord]:
 
     Raises DataError at once, before the first record, when there is nothing to read.
     """
+    return map(record_of, unread_transactions(path))
+
+
+def unread_transactions(path: Path) -> Iterator[SourceRecord | Unread]:
+    """The same, with lines of JSON as they came where a line is all of a transaction."""
     exports = [identify(file) for file in files_of(path)]
     if not any(export.kind in _WITH_TRANSACTIONS for export in exports):
         raise _nothing_to_read(path, exports)
@@ -60,13 +80,20 @@ def _usefulness(export: Export) -> int:
     return 0 if export.refusal.is_export else 3 if export.syntax else 4
 
 
-def _records(exports: Iterable[Export]) -> Iterator[SourceRecord]:
+def record_of(item: SourceRecord | Unread) -> SourceRecord:
+    """What the line tells, or why it cannot be used."""
+    if isinstance(item, Unread):
+        return _record(parsed(item.where, item.text), item.kind)
+    return item
+
+
+def _records(exports: Iterable[Export]) -> Iterator[SourceRecord | Unread]:
     split: list[Export] = []
     for export in exports:
         if export.is_split or export.is_beside:
             split.append(export)
         elif export.kind in _READERS:
-            yield from _READERS[export.kind](export)
+            yield from _unread(export)
         elif export.kind == "listing":
             reason = f"file not used: {LISTING_REASON}"
             yield Rejected.of(str(export.path), reason, loses_more=True)
@@ -77,43 +104,32 @@ def _records(exports: Iterable[Export]) -> Iterator[SourceRecord]:
         yield from joined_transactions(split)
 
 
-def _whole_transactions(export: Export) -> Iterator[Transaction | Rejected]:
-    """Rows that carry their own receipt and logs."""
-    names = export.fields
-    for row in _rows(export):
-        if isinstance(row, Rejected):
-            yield row
-            continue
-        if names.hash not in row.fields:
-            names = COOKBOOK if "tx_hash" in row.fields else PLAIN
-        try:
-            yield transaction_from(row.fields, names)
-        except InvalidTransaction as error:
-            yield Rejected.of(row.where, error, row.fields)
-
-
-def _pairs(export: Export) -> Iterator[Transaction | Rejected]:
-    """Rows of a transaction and its receipt, as nodes answer them."""
-    for row in _rows(export):
-        if isinstance(row, Rejected):
-            yield row
-            continue
-        try:
-            yield transaction_from(paired(row.fields), JSON_RPC)
-        except InvalidTransaction as error:
-            yield Rejected.of(row.where, error, row.fields)
-
-
-def _labelled(export: Export) -> Iterator[SourceRecord]:
-    for row in _rows(export):
-        yield row if isinstance(row, Rejected) else labelled_from(row)
-
-
-def _rows(export: Export) -> Iterator[Numbered | Rejected]:
+def _unread(export: Export) -> Iterator[SourceRecord | Unread]:
     assert export.syntax
-    return read_rows(export.path, export.syntax)
+    assert export.kind
+    for row in unparsed_rows(export.path, export.syntax):
+        yield Unread(*row, export.kind) if isinstance(row, Line) else _record(row, export.kind)
 
 
-_READERS: Mapping[str | None, Callable[[Export], Iterator[SourceRecord]]] = {
-    "transactions": _whole_transactions, "pairs": _pairs, "labelled": _labelled,
+def _record(row: Numbered | Rejected, kind: Kind) -> SourceRecord:
+    if isinstance(row, Rejected):
+        return row
+    try:
+        return _READERS[kind](row)
+    except InvalidTransaction as error:
+        return Rejected.of(row.where, error, row.fields)
+
+
+def _whole(row: Numbered) -> SourceRecord:
+    """A row that carries its own receipt and logs."""
+    return transaction_from(row.fields, COOKBOOK if COOKBOOK.hash in row.fields else PLAIN)
+
+
+def _pair(row: Numbered) -> SourceRecord:
+    """A transaction and its receipt, as nodes answer them."""
+    return transaction_from(paired(row.fields), JSON_RPC)
+
+
+_READERS: Mapping[Kind | None, Callable[[Numbered], SourceRecord]] = {
+    "transactions": _whole, "pairs": _pair, "labelled": labelled_from,
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ethtune.core.intent import Intent
 from ethtune.core.transaction import Transaction
@@ -11,6 +11,13 @@ from ethtune.core.transaction import Transaction
 _SHOWN_CHARACTERS = 160
 
 Row = dict[str, Any]
+
+
+class Line(NamedTuple):
+    """A row that is JSON text still, and where it stands."""
+
+    where: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
     {"jsonrpc": …, "result": block | transaction | receipt | list of them}
     {"status": "1", "message": "OK", "result": [transactions of an account]}
+    {"params": …, "body": one of the above}, a recorded exchange
     the results alone; rows of several tables of ethereum-etl in one file
 
 A pair of transaction and receipt in one object is a whole transaction.
@@ -22,6 +23,7 @@ from ethtune.core.transaction import InvalidTransaction
 Table = Literal["transactions", "receipts", "logs", "traces", "blocks"]
 
 _TABLES = frozenset({"transactions", "receipts", "logs", "traces", "blocks"})
+_WRAPPERS = frozenset({"result", "body"})
 _DEEPEST = 4  # a batch of answers, each a list of objects
 _OF_RECEIPT = ("status", "gasUsed", "effectiveGasPrice", "contractAddress", "logs")
 LISTING_REASON = (
@@ -53,7 +55,7 @@ def table_rows(export: Export) -> Iterator[TableRow | Rejected]:
 
 def _unwrapped(value: Any, where: str, depth: int) -> Iterator[TableRow | Rejected]:
     if isinstance(value, list) and value and _is_listing(value[0]):
-        yield Rejected.of(where, f"{len(value)} rows left out: {LISTING_REASON}")
+        yield Rejected.of(where, f"a list of one account, {len(value)} rows: {LISTING_REASON}")
     elif isinstance(value, list) and depth < _DEEPEST:
         for index, item in enumerate(value):
             yield from _unwrapped(item, f"{where}[{index}]", depth + 1)
@@ -61,11 +63,12 @@ def _unwrapped(value: Any, where: str, depth: int) -> Iterator[TableRow | Reject
         yield Rejected.of(where, f"expected an object, found {type(value).__name__}", value)
     elif error := error_text(value):
         yield Rejected.of(where, error)
-    elif kind_of(value.keys()) == "responses" and "result" in value:
-        if value["result"] is None:
+    elif kind_of(value.keys()) == "responses" and (wrapper := value.keys() & _WRAPPERS):
+        inner = value[wrapper.pop()]
+        if inner is None:
             yield Rejected.of(where, "the answer is null: the node does not know what was asked")
         else:
-            yield from _unwrapped(value["result"], where, depth + 1)
+            yield from _unwrapped(inner, where, depth + 1)
     else:
         yield from _objects(value, where)
 
