@@ -3,6 +3,8 @@
  *
  *   count=2  name=...  total=<MiB>  used=<MiB>  temp=71  util=98  power=<mW>  cc=86  reasons=4
  *   cuda=12080  driver=...  process=<pid>:<MiB>  lost=1  init=<error>  temp=err:3  gpu1.temp=40
+ *   mig=1  mig.count=2  mig0.total=<MiB>  mig0.used=<MiB>  mode=2  width=4  maxwidth=16  gen=1
+ *   maxgen=4  default=<mW>  slowdown=93  ecc=7  display=1  graphics=<pid>:<MiB>  nohandle=<error>
  *
  * Keys may be given for one card with a gpuN. prefix. Functions that are not here are, for the
  * program, those of a newer driver.
@@ -13,12 +15,13 @@
 
 #define SUCCESS 0
 #define NOT_SUPPORTED 3
+#define NOT_FOUND 6
 #define INSUFFICIENT_SIZE 7
 #define GPU_IS_LOST 15
 #define MIB (1024ULL * 1024ULL)
 
-typedef struct { int index; } Device;
-static Device devices[8];
+typedef struct { int index; } Device; /* 0 to 7: cards; from 100 on: parts of card 0 */
+static Device devices[8], parts[8];
 
 /* The value of a key, the card's own first; 0 when it is not there. */
 static int look_up(int card, const char *key, char *value, size_t size) {
@@ -27,7 +30,7 @@ static int look_up(int card, const char *key, char *value, size_t size) {
     FILE *file = path ? fopen(path, "r") : NULL;
     int found = 0;
     if (!file) return 0;
-    snprintf(own, sizeof own, "gpu%d.%s", card, key);
+    snprintf(own, sizeof own, card < 100 ? "gpu%d.%s" : "mig%d.%s", card % 100, key);
     while (fgets(line, sizeof line, file)) {
         char *sign = strchr(line, '=');
         if (!sign) continue;
@@ -82,6 +85,8 @@ int nvmlDeviceGetCount_v2(unsigned int *count) {
     return SUCCESS;
 }
 int nvmlDeviceGetHandleByIndex_v2(unsigned int index, Device **device) {
+    unsigned int code;
+    if (small((int)index, "nohandle", &code) == SUCCESS) return (int)code;
     devices[index].index = (int)index;
     *device = &devices[index];
     return SUCCESS;
@@ -90,9 +95,37 @@ int nvmlSystemGetDriverVersion(char *out, unsigned int size) { return text(-1, "
 int nvmlSystemGetCudaDriverVersion_v2(int *out) { return small(-1, "cuda", (unsigned int *)out); }
 int nvmlDeviceGetName(Device *d, char *out, unsigned int size) { return text(d->index, "name", out, size); }
 int nvmlDeviceGetUUID(Device *d, char *out, unsigned int size) {
-    snprintf(out, size, "GPU-0000000%d", d->index);
+    snprintf(out, size, d->index < 100 ? "GPU-0000000%d" : "MIG-0000000%d", d->index % 100);
     return SUCCESS;
 }
+
+int nvmlDeviceGetMigMode(Device *d, unsigned int *current, unsigned int *pending) {
+    int code = small(d->index, "mig", current);
+    *pending = *current;
+    return code;
+}
+int nvmlDeviceGetMaxMigDeviceCount(Device *d, unsigned int *count) { (void)d; *count = 7; return SUCCESS; }
+int nvmlDeviceGetMigDeviceHandleByIndex(Device *d, unsigned int index, Device **part) {
+    unsigned int count = 0;
+    small(d->index, "mig.count", &count);
+    if (index >= count) return NOT_FOUND;
+    parts[index].index = 100 + (int)index;
+    *part = &parts[index];
+    return SUCCESS;
+}
+int nvmlDeviceGetComputeMode(Device *d, unsigned int *out) { return small(d->index, "mode", out); }
+int nvmlDeviceGetCurrPcieLinkWidth(Device *d, unsigned int *out) { return small(d->index, "width", out); }
+int nvmlDeviceGetMaxPcieLinkWidth(Device *d, unsigned int *out) { return small(d->index, "maxwidth", out); }
+int nvmlDeviceGetCurrPcieLinkGeneration(Device *d, unsigned int *out) { return small(d->index, "gen", out); }
+int nvmlDeviceGetMaxPcieLinkGeneration(Device *d, unsigned int *out) { return small(d->index, "maxgen", out); }
+int nvmlDeviceGetPowerManagementDefaultLimit(Device *d, unsigned int *out) { return small(d->index, "default", out); }
+int nvmlDeviceGetTemperatureThreshold(Device *d, int kind, unsigned int *out) {
+    return kind == 1 ? small(d->index, "slowdown", out) : NOT_SUPPORTED;
+}
+int nvmlDeviceGetTotalEccErrors(Device *d, int kind, int counter, unsigned long long *out) {
+    return kind == 1 && counter == 0 ? number(d->index, "ecc", out) : NOT_SUPPORTED;
+}
+int nvmlDeviceGetDisplayActive(Device *d, unsigned int *out) { return small(d->index, "display", out); }
 
 typedef struct { unsigned long long total, free, used; } Memory;
 typedef struct { unsigned int version; unsigned long long total, reserved, free, used; } Memory2;
@@ -156,14 +189,21 @@ typedef struct {
     unsigned long long used;
     unsigned int gpu_instance, compute_instance;
 } Process;
-int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned int *count, Process *out) {
+static int process(Device *d, const char *key, unsigned int *count, Process *out) {
     char value[128];
-    int code = text(d->index, "process", value, sizeof value);
-    if (code == NOT_SUPPORTED) { *count = 0; return SUCCESS; }
+    int code;
+    if (!look_up(d->index, key, value, sizeof value)) { *count = 0; return SUCCESS; }
+    code = text(d->index, key, value, sizeof value);
     if (code != SUCCESS) return code;
     if (*count < 1 || !out) { *count = 1; return INSUFFICIENT_SIZE; }
     *count = 1;
     out->pid = (unsigned int)atoi(value);
     out->used = strtoull(strchr(value, ':') + 1, NULL, 0) * MIB;
     return SUCCESS;
+}
+int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned int *count, Process *out) {
+    return process(d, "process", count, out);
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(Device *d, unsigned int *count, Process *out) {
+    return process(d, "graphics", count, out);
 }

@@ -3,119 +3,159 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
 
+from ethtune.core.config import Config
 from ethtune.core.reading import GpuReading
+from ethtune.core.redaction import redact
+from ethtune.core.runfolder import RunFolder
+from ethtune.core.runlock import is_alive, read_holder
 from ethtune.device import nvml
-from ethtune.device.child import run_probe
-from ethtune.device.host import HostFacts, free_disk_bytes, host_facts
-from ethtune.device.hubcache import hub_cache
+from ethtune.device.cards import CardDetails, DriverFacts, card_details, driver
+from ethtune.device.host import HostFacts, host_facts
+from ethtune.device.hubcache import hub_cache, hub_home, token_file
+from ethtune.device.packages import PackageFacts, package_facts
+from ethtune.device.places import PlaceFacts, place_facts
+from ethtune.device.probes import TIME_LIMITS_SECONDS, Probed, ProbeName, run_probes
+from ethtune.device.system import SystemFacts, system_facts
 
-_PROBE_SECONDS = 120.0
 _DRIVER_TRACES = ("/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia/version")
-_VARIABLES = ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "BNB_CUDA_VERSION")
-
-Stage = Mapping[str, Any]
+# read in full; none of them can hold a secret
+_VARIABLES = (
+    "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "BNB_CUDA_VERSION",
+    "NCCL_P2P_DISABLE", "ACCELERATE_MIXED_PRECISION", "ACCELERATE_USE_FSDP",
+    "ACCELERATE_USE_DEEPSPEED",
+)  # fmt: skip
+_SECRET_FILES_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``stages`` is None when the stack was not probed; ``stack_problem`` says how the probe died.
+    """One look at a machine. Probes are None where they were not run.
 
-    ``gpu_processes`` maps a card's index to who computes on it, None where that is not told.
+    ``checkpoints`` of a given run are (name, what is wrong with it); ``exposed`` says where
+    secrets lie open; ``holder`` who trains in the output folder.
     """
 
     python: tuple[int, int, int]
     host: HostFacts
+    system: SystemFacts = field(default_factory=SystemFacts)
+    packages: PackageFacts = field(default_factory=PackageFacts)
     gpus: tuple[GpuReading, ...] = ()
+    cards: tuple[CardDetails, ...] = ()
     nvml_problem: str | None = None
-    driver: nvml.DriverFacts = field(default_factory=nvml.DriverFacts)
+    driver: DriverFacts = field(default_factory=DriverFacts)
     has_driver_traces: bool = False
-    gpu_processes: Mapping[int, tuple[nvml.GpuProcess, ...] | None] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    installed: Mapping[str, str] = field(default_factory=dict)
-    tested: Mapping[str, str] = field(default_factory=dict)
-    stages: Mapping[str, Stage] | None = None
-    stack_problem: str | None = None
-    cache_free_bytes: int | None = None
-    output_free_bytes: int | None = None
-    shared_memory_bytes: int | None = None
-    open_files_limit: int | None = None
+    stack: Probed | None = None
+    hub: Probed | None = None
+    rows: Probed | None = None
+    cache: PlaceFacts = field(default_factory=lambda: PlaceFacts("~/.cache"))
+    output: PlaceFacts = field(default_factory=lambda: PlaceFacts("runs"))
+    holder: str | None = None
+    launch_config: str | None = None
+    exposed: tuple[str, ...] = ()
+    checkpoints: tuple[tuple[str, str | None], ...] | None = None
 
     @property
-    def broken_stage(self) -> str | None:
-        """The stage that was running when the probe died."""
-        open_stages = [n for n, s in (self.stages or {}).items() if s.get("state") == "begun"]
-        return open_stages[-1] if open_stages and self.stack_problem else None
+    def gpu(self) -> GpuReading | None:
+        """The card that training would take: CUDA's first visible one."""
+        if not self.gpus:
+            return None
+        wanted = self.environment.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
+        torch = self.stack.stages.get("torch", {}) if self.stack else {}
+        for name in (str(torch.get("uuid", "")), wanted):
+            for gpu in self.gpus:
+                if name and (name == str(gpu.index) or name in (gpu.uuid or "")):
+                    return gpu
+        return self.gpus[0]
+
+    @property
+    def card(self) -> CardDetails:
+        """Details of that card."""
+        index = self.gpu.index if self.gpu else -1
+        return self.cards[index] if 0 <= index < len(self.cards) else CardDetails()
+
+    @property
+    def free_bytes(self) -> int | None:
+        """Free memory of that card, or of its part where it is cut into several."""
+        total, used = self.memory
+        return None if total is None or used is None else total - used
+
+    @property
+    def memory(self) -> tuple[int | None, int | None]:
+        """Total and used bytes of what training would get."""
+        if self.card.mig:
+            part = self.card.mig[0]
+            return part.memory_total_bytes, part.memory_used_bytes
+        gpu = self.gpu
+        return (gpu.memory_total_bytes, gpu.memory_used_bytes) if gpu else (None, None)
 
 
-def gather_facts(*, probe: bool, output: Path, cache_dir: str | None = None) -> Facts:
-    """Look at this machine; ``probe`` imports the stack in a child, which takes seconds."""
-    gpus = nvml.readings()
-    stages, problem = _probe_stack() if probe else (None, None)
-    tested = tested_versions()
+def gather_facts(
+    config: Config,
+    *,
+    is_quick: bool = False,
+    limits: Mapping[ProbeName, float] = TIME_LIMITS_SECONDS,
+) -> Facts:
+    """Look at this machine. Unless ``is_quick`` the libraries are tried, which takes seconds."""
+    probed = {} if is_quick else run_probes(config, limits)
+    output = Path(config.training.output_dir or "runs")
+    host = host_facts()
+    accelerate = hub_home() / "accelerate" / "default_config.yaml"
     return Facts(
         python=sys.version_info[:3],
-        host=host_facts(),
-        gpus=gpus,
+        host=host,
+        system=system_facts(is_wsl=host.is_wsl),
+        packages=package_facts(),
+        gpus=nvml.readings(),
+        cards=card_details(),
         nvml_problem=nvml.nvml_problem(),
-        driver=nvml.driver(),
+        driver=driver(),
         has_driver_traces=any(os.path.exists(path) for path in _DRIVER_TRACES),
-        gpu_processes={gpu.index: nvml.processes(gpu.index) for gpu in gpus},
         environment={name: os.environ[name] for name in _VARIABLES if name in os.environ},
-        installed=_installed(tested),
-        tested=tested,
-        stages=stages,
-        stack_problem=problem,
-        cache_free_bytes=free_disk_bytes(hub_cache(cache_dir)),
-        output_free_bytes=free_disk_bytes(output),
-        shared_memory_bytes=_shared_memory_bytes(),
-        open_files_limit=_open_files_limit(),
+        stack=probed.get("stack"),
+        hub=probed.get("hub"),
+        rows=probed.get("rows"),
+        cache=place_facts(hub_cache(config.model.cache_dir)),
+        output=place_facts(output),
+        holder=_holder(RunFolder(output)),
+        launch_config=str(accelerate) if accelerate.is_file() else None,
+        exposed=tuple(_exposed(output)),
     )
 
 
-def tested_versions() -> dict[str, str]:
-    """Package to version, as this release was tested under this Python."""
-    from packaging.requirements import Requirement
-
-    text = (resources.files("ethtune.assets") / "tested_versions.txt").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    pins = [Requirement(line) for line in lines]
-    return {
-        pin.name: next(iter(pin.specifier)).version
-        for pin in pins
-        if pin.marker is None or pin.marker.evaluate()
-    }
+def _holder(run: RunFolder) -> str | None:
+    holder = read_holder(run.lock)
+    return f"process {holder.pid}" if holder and is_alive(holder) else None
 
 
-def _installed(names: Mapping[str, str]) -> dict[str, str]:
-    versions = {name: next(iter(metadata.distributions(name=name)), None) for name in names}
-    return {name: found.version for name, found in versions.items() if found is not None}
+def _exposed(output: Path) -> Iterator[str]:
+    """Tokens that other users of this machine, or readers of a published run, could take."""
+    for path in (token_file(), Path(".env")):
+        if _is_readable_by_all(path) and (path.name == "token" or _holds_token(path)):
+            yield f"{path}: a token that every user here can read"
+    for path in sorted(output.glob("*.yaml")) + sorted(output.glob("**/training_args.bin")):
+        if _holds_token(path):
+            yield f"{path}: a token in a file of the run"
 
 
-def _probe_stack() -> tuple[dict[str, Stage], str | None]:
-    source = resources.files("ethtune.assets") / "probes" / "stack.py"
-    result = run_probe(source.read_text(encoding="utf-8"), timeout_seconds=_PROBE_SECONDS)
-    # the line that ends a stage replaces the one that began it
-    return {line["stage"]: line for line in result.lines if "stage" in line}, result.problem
-
-
-def _shared_memory_bytes() -> int | None:
+def _is_readable_by_all(path: Path) -> bool:
     try:
-        facts = os.statvfs("/dev/shm")  # noqa: S108  # measured, not written to
-    except (OSError, AttributeError):
-        return None
-    return facts.f_blocks * facts.f_frsize
+        status = path.stat()
+    except OSError:
+        return False
+    return os.name == "posix" and status.st_size > 0 and bool(status.st_mode & stat.S_IROTH)
 
 
-def _open_files_limit() -> int | None:
+def _holds_token(path: Path) -> bool:
     try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        with path.open("rb") as handle:
+            text = handle.read(_SECRET_FILES_BYTES).decode("latin-1")
+    except OSError:
+        return False
+    return redact(text) != text

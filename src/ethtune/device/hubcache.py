@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 _TRUE = frozenset({"1", "on", "yes", "true"})
+_HEADER_BYTES = 100_000_000  # the format's own limit
 
 
 def hub_home() -> Path:
@@ -21,14 +22,18 @@ def hub_cache(cache_dir: str | None = None) -> Path:
     return Path(given).expanduser() if given else hub_home() / "hub"
 
 
+def token_file() -> Path:
+    """Where a login is kept."""
+    path = os.environ.get("HF_TOKEN_PATH")
+    return Path(path).expanduser() if path else hub_home() / "token"
+
+
 def has_token() -> bool:
     """Whether a login exists; its value is never read out."""
     if any(os.environ.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")):
         return True
-    path = os.environ.get("HF_TOKEN_PATH")
-    file = Path(path).expanduser() if path else hub_home() / "token"
     try:
-        return file.stat().st_size > 0
+        return token_file().stat().st_size > 0
     except OSError:
         return False
 
@@ -62,3 +67,30 @@ def is_complete_model(folder: Path) -> bool:
     except (OSError, ValueError, KeyError, AttributeError):
         return False
     return bool(names) and all((folder / name).is_file() for name in names)
+
+
+def damaged_weights(folder: Path) -> tuple[str, ...]:
+    """Names of safetensors files that are not as long as their own header says."""
+    return tuple(path.name for path in sorted(folder.glob("*.safetensors")) if not _is_whole(path))
+
+
+def unfinished_downloads(hub_id: str, cache_dir: str | None = None) -> int:
+    """Bytes that broken downloads of a model left behind."""
+    blobs = hub_cache(cache_dir) / f"models--{hub_id.replace('/', '--')}" / "blobs"
+    return sum(path.stat().st_size for path in blobs.glob("*.incomplete"))
+
+
+def _is_whole(path: Path) -> bool:
+    """The format: length of the header in 8 bytes, the header in JSON, then all tensors."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+            if length > min(size, _HEADER_BYTES):
+                return False
+            header = json.loads(handle.read(length))
+        header.pop("__metadata__", None)
+        ends = [int(tensor["data_offsets"][1]) for tensor in header.values()]
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return False
+    return size == 8 + length + max(ends, default=0)

@@ -38,23 +38,9 @@ _PROBLEMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class DriverFacts:
-    """Versions of the installed driver; ``cuda_version`` is the newest CUDA it can run."""
+class Session:
+    """The library, a handle for each card (None where it gave none), and why it does not work."""
 
-    version: str | None = None
-    cuda_version: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GpuProcess:
-    """A process that computes on a card; its memory where the system tells."""
-
-    pid: int
-    used_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
     library: Any
     handles: tuple[Any, ...]
     problem: str | None
@@ -62,76 +48,57 @@ class _Session:
 
 def readings() -> tuple[GpuReading, ...]:
     """One reading of every card; empty where there is none or no driver."""
-    session = _session()
+    opened = session()
     return tuple(
-        _read(session.library, index, handle) for index, handle in enumerate(session.handles)
+        _read(opened.library, index, handle) for index, handle in enumerate(opened.handles)
     )
 
 
 def nvml_problem() -> str | None:
     """Why there are no readings, as a sentence; None when the library works."""
-    return _session().problem
-
-
-def driver() -> DriverFacts:
-    """The driver's versions."""
-    session = _session()
-    if session.problem is not None:
-        return DriverFacts()
-    nvml = session.library
-    version = _ask(nvml, lambda: str(nvml.nvmlSystemGetDriverVersion()))
-    number = _ask(nvml, lambda: int(nvml.nvmlSystemGetCudaDriverVersion_v2()))
-    cuda = None if number is None else (number // 1000, number % 1000 // 10)
-    return DriverFacts(version, cuda)
-
-
-def processes(index: int) -> tuple[GpuProcess, ...] | None:
-    """Who computes on that card; None when the system does not tell. Slow: ask rarely."""
-    session = _session()
-    nvml, handle = session.library, session.handles[index]
-    found = _ask(nvml, lambda: list(nvml.nvmlDeviceGetComputeRunningProcesses(handle)))
-    if found is None:
-        return None
-    return tuple(GpuProcess(int(item.pid), _size(item.usedGpuMemory)) for item in found)
+    return session().problem
 
 
 @functools.cache
-def _session() -> _Session:
+def session() -> Session:
+    """Opened at the first use and kept for good: a handle outlives what happens to its card."""
     try:
         import pynvml
     except ImportError:
-        return _Session(None, (), "the package nvidia-ml-py is not installed")
+        return Session(None, (), "the package nvidia-ml-py is not installed")
     try:
         pynvml.nvmlInit()
         count = int(pynvml.nvmlDeviceGetCount())
     except pynvml.NVMLError as error:
         code = int(error.value)
-        return _Session(pynvml, (), _PROBLEMS.get(code, f"NVML error {code}: {error}"))
+        return Session(pynvml, (), _PROBLEMS.get(code, f"NVML error {code}: {error}"))
     get_handle = pynvml.nvmlDeviceGetHandleByIndex
-    handles = tuple(_ask(pynvml, functools.partial(get_handle, index)) for index in range(count))
-    return _Session(pynvml, handles, None)
+    handles = tuple(ask(pynvml, functools.partial(get_handle, index)) for index in range(count))
+    return Session(pynvml, handles, None)
 
 
-def _ask(nvml: Any, question: Callable[[], _T]) -> _T | None:
+def ask(nvml: Any, question: Callable[[], _T]) -> _T | None:
     """The answer, or None for whatever NVML does not support, know or permit."""
     try:
         return question()
-    except (nvml.NVMLError, TypeError, UnicodeDecodeError):
-        return None
+    except (nvml.NVMLError, AttributeError, TypeError, UnicodeDecodeError):
+        return None  # an older binding lacks newer calls or their arguments
 
 
 def _read(nvml: Any, index: int, handle: Any) -> GpuReading:
-    total, used = _memory(nvml, handle)
-    power = _ask(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
-    limit = _ask(nvml, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
-    capability = _ask(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle))
+    if handle is None:
+        return GpuReading(index=index, name=f"GPU {index}")
+    total, used = memory(nvml, handle)
+    power = ask(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
+    limit = ask(nvml, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
+    capability = ask(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle))
     return GpuReading(
         index=index,
-        name=_ask(nvml, lambda: str(nvml.nvmlDeviceGetName(handle))) or f"GPU {index}",
-        uuid=_ask(nvml, lambda: str(nvml.nvmlDeviceGetUUID(handle))),
+        name=ask(nvml, lambda: str(nvml.nvmlDeviceGetName(handle))) or f"GPU {index}",
+        uuid=ask(nvml, lambda: str(nvml.nvmlDeviceGetUUID(handle))),
         memory_total_bytes=total,
         memory_used_bytes=used,
-        utilization_percent=_ask(nvml, lambda: int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)),
+        utilization_percent=ask(nvml, lambda: int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)),
         temperature_celsius=_temperature(nvml, handle),
         power_watts=power,
         power_limit_watts=limit,
@@ -140,11 +107,11 @@ def _read(nvml: Any, index: int, handle: Any) -> GpuReading:
     )
 
 
-def _memory(nvml: Any, handle: Any) -> tuple[int | None, int | None]:
+def memory(nvml: Any, handle: Any) -> tuple[int | None, int | None]:
     """Total and used bytes; used includes what the driver reserves, so the rest is really free."""
-    answer = _ask(
+    answer = ask(
         nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
-    ) or _ask(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+    ) or ask(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
     if answer is None or not answer.total:  # cards that share the system's memory report none
         return None, None
     return int(answer.total), int(answer.total - answer.free)
@@ -152,22 +119,17 @@ def _memory(nvml: Any, handle: Any) -> tuple[int | None, int | None]:
 
 def _temperature(nvml: Any, handle: Any) -> int | None:
     sensor = nvml.NVML_TEMPERATURE_GPU
-    answer = _ask(nvml, lambda: int(nvml.nvmlDeviceGetTemperatureV(handle, sensor)))
+    answer = ask(nvml, lambda: int(nvml.nvmlDeviceGetTemperatureV(handle, sensor)))
     if answer is None:  # drivers before the versioned call
-        answer = _ask(nvml, lambda: int(nvml.nvmlDeviceGetTemperature(handle, sensor)))
+        answer = ask(nvml, lambda: int(nvml.nvmlDeviceGetTemperature(handle, sensor)))
     return answer
 
 
 def _throttle_reasons(nvml: Any, handle: Any) -> tuple[str, ...] | None:
-    bits = _ask(nvml, lambda: int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)))
+    bits = ask(nvml, lambda: int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)))
     if bits is None:
-        bits = _ask(nvml, lambda: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)))
+        bits = ask(nvml, lambda: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)))
     if bits is None:
         return None
     set_bits = (1 << place for place in range(bits.bit_length()) if bits >> place & 1)
     return tuple(_THROTTLE_REASONS.get(bit, f"reason {bit:#x}") for bit in set_bits)
-
-
-def _size(value: Any) -> int | None:
-    """Windows reports "not available" as None or as the largest 64-bit number."""
-    return None if value is None or int(value) >= 2**64 - 1 else int(value)

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from ethtune.device.hubcache import cached_snapshot, has_token, offline_flags
+from ethtune.device.hubcache import (
+    cached_snapshot,
+    damaged_weights,
+    has_token,
+    offline_flags,
+    unfinished_downloads,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +57,29 @@ def test_offline_flags_count_only_when_on(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "0")
     assert offline_flags() == ("HF_HUB_OFFLINE",)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda whole: whole, ()),
+        (lambda whole: whole[:-1], ("w.safetensors",)),
+        (lambda whole: whole + b"x", ("w.safetensors",)),
+        (lambda whole: b"", ("w.safetensors",)),
+        (lambda whole: b"\xff" * 64, ("w.safetensors",)),
+    ],
+)
+def test_weights_are_as_long_as_they_say(tmp_path, change, expected):
+    import numpy
+    from safetensors.numpy import save
+
+    whole = save({"a": numpy.ones(10, "float32")}, metadata={"format": "pt"})
+    (tmp_path / "w.safetensors").write_bytes(change(whole))
+    assert damaged_weights(tmp_path) == expected
+
+
+def test_broken_downloads_are_counted(home):
+    blobs = home / "hub" / "models--a--b" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / "abc.incomplete").write_bytes(b"12345")
+    assert unfinished_downloads("a/b") == 5

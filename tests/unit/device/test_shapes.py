@@ -15,22 +15,45 @@ PUBLISHED = {
     "mistral-7b-v0.1": 7_241_732_096,
     "mistral-7b-v0.3": 7_248_023_552,
     "mistral-7b-instruct": 7_241_732_096,
+    "ministral-8b": 8_019_808_256,
+    "mistral-nemo-12b": 12_247_782_400,
+    "mistral-small-22b": 22_247_282_688,
+    "mistral-small-24b": 23_572_403_200,
+    "mixtral-8x7b-instruct": 46_702_792_704,
     "llama-2-7b": 6_738_415_616,
     "llama-2-7b-chat": 6_738_415_616,
     "llama-2-13b": 13_015_864_320,
     "llama-2-13b-chat": 13_015_864_320,
+    "llama-2-70b": 68_976_648_192,
     "llama-3-8b": 8_030_261_248,
     "llama-3.1-8b": 8_030_261_248,
     "llama-3.2-1b": 1_235_814_400,
     "llama-3.2-3b": 3_212_749_824,
+    "llama-3-70b": 70_553_706_496,
+    "llama-3.3-70b": 70_553_706_496,
     "qwen2.5-0.5b": 494_032_768,
     "qwen2.5-1.5b": 1_543_714_304,
     "qwen2.5-7b": 7_615_616_512,
+    "qwen2.5-3b": 3_085_938_688,
+    "qwen2.5-14b": 14_770_033_664,
+    "qwen2.5-32b": 32_763_876_352,
     "qwen3-0.6b": 596_049_920,
     "qwen3-4b": 4_022_468_096,
     "qwen3-8b": 8_190_735_360,
+    "qwen3-1.7b": 1_720_574_976,
+    "qwen3-14b": 14_768_307_200,
+    "qwen3-32b": 32_762_123_264,
+    "qwen3-30b-a3b": 30_532_122_624,
+    "gemma-7b": 8_537_680_896,
     "gemma-2-2b": 2_614_341_888,
+    "gemma-2-9b": 9_241_705_984,
+    "gemma-2-27b": 27_227_128_320,
+    "gemma-3-1b": 999_885_952,
     "phi-3-mini": 3_821_079_552,
+    "phi-3.5-mini": 3_821_079_552,
+    "phi-3-medium": 13_960_238_080,
+    "phi-4-mini": 3_836_021_760,
+    "phi-4": 14_659_507_200,
 }
 
 
@@ -54,16 +77,10 @@ CONFIG = {
 }  # fmt: skip
 
 
-def test_a_local_folder_is_read_from_its_config(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    shape = shape_of(str(tmp_path))
-    assert (shape.num_kv_heads, shape.head_dim, shape.tie_embeddings) == (4, 16, False)
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model_type": "mixtral"}, "mixtral"),
+        ({"model_type": "mamba"}, "mamba"),
         ({"hidden_size": "wide"}, "no number"),
         ({"vocab_size": None}, "no number"),
     ],
