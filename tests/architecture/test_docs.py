@@ -16,12 +16,19 @@ from ethtune.cli import commands
 from ethtune.core import errors
 from ethtune.core.config import Config
 from ethtune.core.intent import ACTIONS, parse_intent
-from ethtune.dataset.findings import TITLES
 from ethtune.dataset.grounding import ungrounded
+from ethtune.dataset.rules import rules
 from ethtune.device.shapes import ModelShape
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("configs/*.md")])
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("configs/*.md"),
+        *ROOT.glob("src/ethtune/assets/rules/*.md"),
+    ]
+)
 CREATED = {"chain/intents/NAME.py", "cli/NAME.py"}  # by readers
 _LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
 _WORDS = {"string": "text", "boolean": "`true`, `false`", "null": "`null`"}
@@ -87,8 +94,12 @@ def test_exit_code_tables_list_every_class(name):
 
 
 def test_every_finding_of_validate_data_is_listed():
-    rows = table_rows(text_of("docs/errors.md"))
-    assert {row[0]: row[1] for row in rows if re.fullmatch(r"[EW]\d{3}", row[0])} == TITLES
+    cell = re.compile(r"\[(\w+)\]\(\.\./src/ethtune/assets/rules/(\w+)\.md\)").fullmatch
+    rows = [row for row in table_rows(text_of("docs/rules.md")) if cell(row[0])]
+    codes = [cell(row[0]).groups() for row in rows]
+    assert all(code == page for code, page in codes)
+    listed = {code: row[1] for (code, _), row in zip(codes, rows, strict=True)}
+    assert listed == {code: rule.title for code, rule in rules().items()}
 
 
 def test_every_action_has_an_example_and_every_example_is_canonical():

@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from run_reading import of_kind
 
+from ethtune.core.compose import compose
+from ethtune.core.events import SILENT
+from ethtune.services.session import TrainingReport
+
 SETTINGS = {
     "training.max_steps": 8,
     "training.gradient_accumulation_steps": 2,
@@ -52,6 +56,33 @@ def train_words(tiny_model, dataset) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
+def train_here(tiny_model, dataset) -> Callable[..., TrainingReport]:
+    """``train_here(run, settings, events)``: a run in this process, told by its events."""
+    from ethtune.services.training import train
+
+    def run_it(run, settings=(), events=SILENT):
+        named = {"data.dataset": dataset, "model.base_model": tiny_model}
+        named = {key: str(value) for key, value in named.items()}
+        chosen = SETTINGS | named | {"training.output_dir": str(run)} | dict(settings)
+        overrides = {key: (value, "--set") for key, value in chosen.items()}
+        return train(compose(overrides=overrides), command="test", events=events)
+
+    return run_it
+
+
+@pytest.fixture(scope="session")
+def resume_here() -> Callable[..., TrainingReport]:
+    """``resume_here(run, settings, events)``: the same run continued in this process."""
+    from ethtune.services.training import ResumeRequest, resume
+
+    def run_it(run, settings=(), events=SILENT, **request):
+        overrides = {key: (value, "--set") for key, value in dict(settings).items()}
+        return resume(ResumeRequest(run, overrides, **request), command="test", events=events)
+
+    return run_it
+
+
+@pytest.fixture(scope="session")
 def straight_run(ethtune, train_words, tmp_path_factory) -> Path:
     """8 steps without a stop. Look, do not touch."""
     run = tmp_path_factory.mktemp("straight") / "run"
@@ -85,6 +116,10 @@ class Trainer:
         self.send(signal.SIGKILL)
         raise AssertionError(f"no {kind} {step}: {self.end()} {self.stderr}")
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def send(self, number: int) -> None:
         if self._process.poll() is None:
             self._process.send_signal(number)
@@ -101,5 +136,15 @@ def start_training(train_words) -> Callable[..., Trainer]:
 
     def start(run, settings=()):
         return Trainer(run, train_words(run, settings))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def start_resuming() -> Callable[..., Trainer]:
+    """``start_resuming(run)``: the same run under way again."""
+
+    def start(run):
+        return Trainer(run, ["resume", str(run)])
 
     return start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -77,8 +78,9 @@ def test_a_stop_that_left_out_a_validation_changes_nothing(
     assert signal.getsignal(signal.SIGINT) is handler
     assert [step for step, _ in RunFolder(run).checkpoints()] == [2, 4]
     assert [event.step for event in of_kind(run, "evaluated")] == [2]
-    report = training.resume(run, command="test")
+    report = training.resume(training.ResumeRequest(run, {}), command="test")
     assert report.state.step == 8
+    assert [event.step for event in of_kind(run, "evaluated")] == [2, 4, 6, 8]
     assert sha256(run) == sha256(straight_run)
 
 
@@ -175,9 +177,12 @@ def test_what_would_make_it_another_run_is_refused(ethtune, at_step_4, straight_
         (
             ("--set", "training.learning_rate=1"),
             3,
-            "cannot change training.learning_rate: 0.01 to 1",
+            "training.learning_rate: was 0.01, is 1.0: the schedule goes on from this step",
         ),
-        (("--set", "lora.r=8"), 3, "cannot change lora.r: 16 to 8"),
+        (("--set", "lora.r=8"), 3, "lora.r: was 16, is 8: the checkpoint's tensors have"),
+        (("--set", "lora.r=8", "--allow-change", "lora.r"), 3, "start a new run"),
+        (("--allow-change", "training.learning_rat"), 2, "did you mean training.learning_rate?"),
+        (("--list", "--set", "lora.r=8"), 2, "takes no other option"),
         (("--set", "training.max_steps=3"), 6, "nothing is left to do"),
         (("--set", "training.max_stepz=4"), 3, "did you mean max_steps?"),
         (("--from", straight_run / "checkpoint-2"), 6, "it is no checkpoint of"),
@@ -201,7 +206,9 @@ def test_changed_rows_are_refused(ethtune, at_step_4, dataset, tmp_path):
     (at_step_4 / "manifest.json").write_text(json.dumps(manifest))
     result = ethtune("resume", at_step_4)
     assert result.exit_code == 6
-    assert "are not those that" in result.stderr
+    assert "would go on as another run" in result.stderr
+    assert re.search(r"rows: was train.jsonl lines (\d+), .*is train.jsonl lines", result.stderr)
+    assert "--allow-change rows" in result.stderr
 
 
 def test_a_folder_that_is_no_run_is_refused(ethtune, tmp_path):
@@ -246,7 +253,7 @@ def test_a_run_that_diverges_exits_7_and_keeps_its_checkpoints(ethtune, train_wo
     }
     result = ethtune(*train_words(run, settings))
     assert result.exit_code == 7, result.output
-    assert "train anew with a lower --learning-rate than 3e+38" in result.stderr
+    assert "--allow-change training.learning_rate" in result.stderr
     found = find_checkpoints(RunFolder(run))
     assert found
     assert all(item.problem is None for item in found)

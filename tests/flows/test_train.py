@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from run_reading import events_of, of_kind
+from run_reading import events_of, of_kind, sha256
 
 from ethtune.core.compose import compose
 from ethtune.core.runfolder import RunFolder
@@ -14,8 +14,7 @@ from ethtune.model.checkpoints import find_checkpoints
 
 CHECKPOINT_FILES = {
     "COMPLETE.json", "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja",
-    "optimizer.pt", "rng_state.pth", "scheduler.pt", "tokenizer.json", "tokenizer_config.json",
-    "trainer_state.json",
+    "tokenizer.json", "tokenizer_config.json", "trainer_state.json", "training_state.safetensors",
 }  # fmt: skip
 
 
@@ -56,7 +55,7 @@ def test_the_manifest_and_the_config_say_what_was_run(straight_run, tiny_model, 
     manifest = json.loads((straight_run / "manifest.json").read_text())
     assert manifest["base_model"]["name"] == str(tiny_model)
     assert manifest["dataset"]["path"] == str(dataset)
-    assert set(manifest["dataset"]["files"]) == {"train.jsonl", "validation.jsonl"}
+    assert set(manifest["rows"]) == {"train.jsonl", "validation.jsonl"}
     assert {"torch", "transformers", "peft", "bitsandbytes", "trl"} <= set(manifest["versions"])
     config = compose(config_file=straight_run / "config.yaml").config
     assert config.training.learning_rate == 1e-2
@@ -79,6 +78,39 @@ def test_the_adapter_loads_in_plain_peft_and_has_learned(straight_run, tiny_mode
         after = tuned(input_ids=ids).logits
     assert tuned.peft_config["default"].base_model_name_or_path == str(tiny_model)
     assert not torch.allclose(before, after)
+
+
+def test_the_card_and_the_manifest_say_what_the_adapter_is(straight_run):
+    card = (straight_run / "README.md").read_text()
+    manifest = json.loads((straight_run / "manifest.json").read_text())
+    assert sha256(straight_run) in card
+    for entry in manifest["rows"].values():
+        assert entry["sha256"] in card
+    assert manifest["command"] in card
+    assert "`ethtune.intent/1`" in card
+    assert manifest["intent_schema"] == "ethtune.intent/1"
+    assert manifest["prompt_versions"]
+    config = json.loads((straight_run / "adapter_config.json").read_text())
+    assert config["target_modules"] == sorted(config["target_modules"])
+    assert config["inference_mode"] is True
+
+
+def test_no_token_stands_in_any_file_of_a_run(start_training, monkeypatch, tmp_path):
+    """Given in the environment, on the command line and in the config."""
+    canary = "hf_" + "Canary" * 6
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY"):
+        monkeypatch.setenv(name, canary)
+    run = tmp_path / "run"
+    settings = {
+        "training.max_steps": 2,
+        "model.cache_dir": f"https://user:{canary}@host/models",
+        "logging.eval_strategy": "no",
+    }
+    trainer = start_training(run, settings)
+    assert trainer.end() == 0, trainer.stderr
+    holding = [p.name for p in run.rglob("*") if p.is_file() and canary.encode() in p.read_bytes()]
+    assert holding == []
+    assert canary not in trainer.stdout + trainer.stderr
 
 
 def test_json_is_all_that_stands_on_stdout(ethtune, train_words, tmp_path):

@@ -8,30 +8,67 @@ from typing import Annotated, Any
 import typer
 
 from ethtune.cli.options import Assignments, JsonFlag, command_line, overrides
+from ethtune.core.errors import UsageError
 
 
 def resume(
     run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
     checkpoint: Annotated[
-        Path | None, typer.Option("--from", help="A checkpoint of the run; default: the newest.")
+        Path | None,
+        typer.Option("--from", help="checkpoint-N of the run; default: the newest that verifies."),
+    ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Show the run's checkpoints, each verified, and end.")
+    ] = False,
+    allow_change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-change",
+            help="Go on although KEY differs: a config key, rows, base_model, template, "
+            "prompt_versions, versions; repeatable.",
+        ),
     ] = None,
     assignments: Assignments = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Continue a run as if it had not stopped. --set may raise max_steps or change logging."""
-    continue_run(run, overrides(assignments), checkpoint=checkpoint, as_json=as_json)
+    """Continue a run as if it had not stopped.
+
+    --set may raise training.max_steps or training.num_train_epochs, and change logging,
+    training.on_divergence, data.dataloader_num_workers and folders. Any other difference is refused
+    with what it would do, unless --allow-change names it.
+    """
+    if list_only:
+        if checkpoint or allow_change or assignments:
+            raise UsageError("--list shows checkpoints and takes no other option but --json")
+        from ethtune.services.checkpointlist import list_checkpoints
+        from ethtune.ui.checkpoints import show_checkpoints
+
+        show_checkpoints(list_checkpoints(run), as_json=as_json)
+        return
+    continue_run(
+        run,
+        overrides(assignments),
+        checkpoint=checkpoint,
+        allowed=tuple(allow_change or ()),
+        as_json=as_json,
+    )
 
 
 def continue_run(
-    run: Path, chosen: dict[str, tuple[Any, str]], *, checkpoint: Path | None, as_json: bool
+    run: Path,
+    chosen: dict[str, tuple[Any, str]],
+    *,
+    checkpoint: Path | None,
+    allowed: tuple[str, ...] = (),
+    as_json: bool,
 ) -> None:
     """Resume and show, for this command and for ``train --resume-from-checkpoint``."""
-    from ethtune.services import training
+    from ethtune.services.training import ResumeRequest
+    from ethtune.services.training import resume as resume_run
     from ethtune.ui.live import live_view
     from ethtune.ui.training import show_training
 
+    request = ResumeRequest(run, chosen, checkpoint=checkpoint, allowed=allowed)
     with live_view(run) as events:
-        report = training.resume(
-            run, overrides=chosen, checkpoint=checkpoint, command=command_line(), events=events
-        )
+        report = resume_run(request, command=command_line(), events=events)
     show_training(report, as_json=as_json)

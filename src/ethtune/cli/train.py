@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from ethtune.cli.options import Assignments, ConfigFile, JsonFlag, Profile, command_line, overrides
+
+OnDivergence = Literal["stop", "rollback"]
 
 
 def train(
@@ -39,9 +41,17 @@ def train(
             "--gradient-accumulation-steps", "--gradient-accumulation", help="Micro batches a step."
         ),
     ] = None,
+    on_divergence: Annotated[
+        OnDivergence | None,
+        typer.Option(
+            "--on-divergence", help="rollback: once, to before it, past its rows, at half the rate."
+        ),
+    ] = None,
     resume_from_checkpoint: Annotated[
         Path | None,
-        typer.Option("--resume-from-checkpoint", help="Continue that checkpoint's run instead."),
+        typer.Option(
+            "--resume-from-checkpoint", help="Continue that checkpoint's, or folder's, run instead."
+        ),
     ] = None,
     assignments: Assignments = None,
     as_json: JsonFlag = False,
@@ -60,6 +70,7 @@ def train(
                 "training.gradient_accumulation_steps",
                 gradient_accumulation,
             ),
+            "--on-divergence": ("training.on_divergence", on_divergence),
         },
     )
     from ethtune.core.compose import compose
@@ -90,7 +101,10 @@ def _resume(checkpoint: Path, composed: Any, *, as_json: bool) -> None:
         for key, origin in composed.origins.items()
         if origin != "default" and key not in ("training.output_dir", "data.dataset")
     }
-    continue_run(checkpoint.parent, given, checkpoint=checkpoint, as_json=as_json)
+    if (checkpoint / "manifest.json").is_file():  # the run's folder: its newest
+        continue_run(checkpoint, given, checkpoint=None, as_json=as_json)
+    else:
+        continue_run(checkpoint.parent, given, checkpoint=checkpoint, as_json=as_json)
 
 
 def _value(config: Any, dotted: str) -> Any:

@@ -96,6 +96,9 @@ class TrainingSection(Section):
         "polynomial", "inverse_sqrt",
     ] = "cosine"  # fmt: skip
     seed: int = Field(42, ge=0, lt=2**32)
+    on_divergence: Literal["stop", "rollback"] = Field(
+        "stop", description="rollback: once, to before it, past its rows, at half the rate"
+    )
 
     def steps_per_epoch(self, num_sequences: int) -> int:
         """Optimizer steps of a pass on one device; the last may have fewer micro batches."""
@@ -120,6 +123,7 @@ class DataSection(Section):
     )
     max_train_samples: int | None = Field(None, ge=1)
     max_eval_samples: int | None = Field(None, ge=1)
+    dataloader_num_workers: int = Field(0, ge=0, description="processes that prepare batches")
 
 
 class OptimizationSection(Section):
@@ -150,7 +154,16 @@ class LoggingSection(Section):
     eval_steps: int = Field(500, ge=1)
     save_total_limit: int = Field(3, ge=2, description="complete checkpoints kept, never below 2")
     load_best_model_at_end: bool = True
-    metric_for_best_model: Literal["eval_loss", "eval_token_accuracy"] = "eval_loss"
+    metric_for_best_model: Literal[
+        "eval_loss", "eval_token_accuracy", "exact_match", "action_accuracy"
+    ] = "eval_loss"
+    num_generated_samples: int = Field(
+        32, ge=1, description="validation rows that are answered for a metric of answers"
+    )
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="validations without gain that end the run; None: never"
+    )
+    early_stopping_threshold: float = Field(0.0, ge=0, description="a gain is more than that")
     report_to: Annotated[
         tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...], BeforeValidator(_as_list)
     ] = ()

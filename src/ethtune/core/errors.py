@@ -7,7 +7,7 @@
     ├── MachineError               5   no disk, no memory, no package, no device
     ├── RunError                   6   a run folder or checkpoint that cannot be used
     ├── DivergedError              7   loss or gradients stopped being numbers
-    └── Interrupted          130/143   Ctrl-C or SIGTERM, after saving
+    └── Interrupted      130/143/129   Ctrl-C, SIGTERM or a closed terminal, after saving
 
 Exit code 1 is no error: the command ran well and its answer is no.
 """
@@ -62,15 +62,25 @@ class RunError(EthtuneError):
 
 
 class DivergedError(EthtuneError):
-    """Training produced a loss or a gradient that is not a finite number."""
+    """Training produced a number that is none, or learns nothing any more.
+
+    ``last_step`` is the step that showed it, ``good_step`` the newest one above suspicion.
+    """
 
     exit_code = 7
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, last_step: int = 0, good_step: int = 0
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.last_step = last_step
+        self.good_step = good_step
 
 
 class Interrupted(EthtuneError):
     """The user or the system asked to stop, and the work so far is saved.
 
-    ``signal_number`` is 2 (Ctrl-C) or 15 (SIGTERM); the exit code is 128 plus it.
+    ``signal_number`` is 2 (Ctrl-C), 15 (SIGTERM) or 1 (SIGHUP); the exit code is 128 plus it.
     """
 
     def __init__(self, message: str, *, signal_number: int, hint: str | None = None) -> None:

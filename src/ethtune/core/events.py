@@ -106,13 +106,18 @@ class StepLogged(Event):
 
 @dataclass(frozen=True, slots=True)
 class Evaluated(Event):
-    """Validation over the whole evaluation set."""
+    """Validation over the whole evaluation set.
+
+    Shares of right answers are over a generated sample, where ``metric_for_best_model`` is one.
+    """
 
     kind: ClassVar[str] = "evaluated"
     step: int
     eval_loss: float
     eval_token_accuracy: float
     seconds: float
+    exact_match: float | None = None
+    action_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +182,41 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 def event_from_fields(kind: str, plain: dict[str, Any]) -> Event | None:
     """Read back what ``event_fields`` wrote; None for a kind or shape of another version."""
-    cls = EVENT_KINDS.get(kind)
-    if cls is None:
+    known = _SHAPES.get(kind)
+    if known is None:
         return None
-    values = {field.name: plain[field.name] for field in fields(cls) if field.name in plain}
-    for field in fields(cls):
-        if "float" in str(field.type) and values.get(field.name) in ("nan", "inf", "-inf"):
-            values[field.name] = float(values[field.name])
+    cls, shape = known
+    values: dict[str, Any] = {}
+    for name, types in shape:
+        if name not in plain:
+            continue
+        value = plain[name]
+        if value in _NO_NUMBERS and float in types:
+            value = float(value)
+        if not isinstance(value, types):
+            return None
+        values[name] = value
+    if not all(math.isfinite(values[name]) for name in _DURATIONS if values.get(name)):
+        return None
     try:
         return cls(**values)
     except TypeError:
         return None
+
+
+def _shape(cls: type[Event]) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    """Fields with the types that JSON may give them; choices are text."""
+    kinds = {"float": (float, int), "int": (int,)}
+    return tuple(
+        (
+            field.name,
+            kinds.get(str(field.type).partition(" | ")[0], (str,))
+            + ((type(None),) if str(field.type).endswith("None") else ()),
+        )
+        for field in fields(cls)
+    )
+
+
+_SHAPES = {kind: (cls, _shape(cls)) for kind, cls in EVENT_KINDS.items()}
+_NO_NUMBERS = ("nan", "inf", "-inf")
+_DURATIONS = ("seconds", "data_wait_seconds", "epoch")

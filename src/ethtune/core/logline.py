@@ -123,7 +123,10 @@ def _step(event: StepLogged, state: RunState) -> str:
 
 
 def _evaluated(event: Evaluated, _state: RunState) -> str:
-    return f"Validation: Loss: {event.eval_loss:.4f} | Accuracy: {event.eval_token_accuracy:.4g}"
+    line = f"Validation: Loss: {event.eval_loss:.4f} | Accuracy: {event.eval_token_accuracy:.4g}"
+    if event.exact_match is not None and event.action_accuracy is not None:
+        line += f" | Exact match: {event.exact_match:.4g} | Action: {event.action_accuracy:.4g}"
+    return line
 
 
 def _saved(event: CheckpointSaved, _state: RunState) -> str:

@@ -1,14 +1,15 @@
 """The run folder: where its parts stand, what its manifest says, and who holds it.
 
 run/
-manifest.json        versions, command, hashes; written first
+manifest.json        versions, command, hashes; what makes the folder a run
 config.yaml          the resolved config
 origins.json         where each of its values came from
-dataset.json         hashes and counts of the rows
 events.jsonl         what happened; training_logs.txt is its readable twin
 checkpoint-N/        complete only with its COMPLETE.json
-adapter_model.safetensors, adapter_config.json, tokenizer…   the result
+checkpoint-N.damaged, .replaced, .foreign   set aside on resuming; never taken again
+adapter_model.safetensors, adapter_config.json, tokenizer…   the result, with its COMPLETE.json
 lock                 held by the process that trains
+.reserve             disk space of the next checkpoint, while a process trains
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class RunFolder:
 
     @property
     def manifest(self) -> Path:
-        """Present from the first moment of a run: what makes a folder a run."""
+        """What makes a folder a run: written last of what a run begins with."""
         return self.path / "manifest.json"
 
     @property
@@ -66,6 +67,17 @@ class RunFolder:
     def adapter(self) -> Path:
         """Weights of the finished adapter."""
         return self.path / "adapter_model.safetensors"
+
+    @property
+    def result(self) -> Path:
+        """Lists the finished adapter's files; there once all of them are."""
+        return self.path / "COMPLETE.json"
+
+    def strays(self) -> list[Path]:
+        """What is named like a checkpoint and can be none: a file, or no number."""
+        named = sorted(self.path.glob("checkpoint-*"))
+        known = {path for _, path in self.checkpoints()}
+        return [item for item in named if item not in known and not item.suffix]
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """(step, folder) of every folder named like a checkpoint, oldest first, unverified."""

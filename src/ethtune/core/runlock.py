@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -84,6 +85,18 @@ def is_stopped(holder: Holder) -> bool:
     return _state_and_ticks(holder.pid)[0] in _STOPPED
 
 
+def start_time(holder: Holder) -> float | None:
+    """Of the process, in seconds since 1970; None where the system hides it."""
+    if holder.start_ticks is None:
+        return None
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+        boot = next(float(line.split()[1]) for line in lines if line.startswith("btime "))
+        return boot + holder.start_ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
 def _exists(pid: int) -> bool:
     if sys.platform == "win32":  # os.kill would send it a Ctrl-C there
         kernel = ctypes.windll.kernel32
@@ -124,8 +137,10 @@ def _locked(path: Path, holder: Holder | None) -> TextIO:
     except OSError:
         handle.close()
         who = f"process {holder.pid}" if holder else "another process"
+        began = start_time(holder) if holder else None
+        since = f" since {datetime.fromtimestamp(began):%Y-%m-%d %H:%M:%S}" if began else ""
         raise RunError(
-            f"{path.parent} is in use: {who} trains there",
+            f"{path.parent} is in use: {who} trains there{since}",
             hint=f"ethtune monitor {path.parent}, or choose another --output",
         ) from None
     return handle

@@ -35,6 +35,10 @@ def library_arguments(
         fp16=device.precision == "fp16",
         use_cpu=device.kind == "cpu",
         dataloader_pin_memory=device.kind == "cuda",
+        dataloader_num_workers=config.data.dataloader_num_workers,
+        dataloader_persistent_workers=False,  # they would draw other random numbers on resuming
+        ignore_data_skip=False,
+        auto_find_batch_size=False,  # it would change the effective batch in silence
         logging_steps=logging.logging_steps,
         logging_first_step=True,
         logging_nan_inf_filter=False,  # the default would log a diverged run as loss 0.0

@@ -36,7 +36,7 @@ def padding_of(length: int, multiple: int) -> int:
     return -length % multiple
 
 
-def collate(features: Sequence[dict[str, Any]], *, multiple: int) -> dict[str, torch.Tensor]:
+def collate(features: Sequence[dict[str, Any]], *, multiple: int) -> dict[str, Any]:
     """Lay the packs of a micro batch end to end.
 
     Args:
@@ -45,6 +45,7 @@ def collate(features: Sequence[dict[str, Any]], *, multiple: int) -> dict[str, t
 
     Returns:
         input_ids, labels, position_ids: each int64 of shape (1, T), T the sum of all lengths.
+        ids: of the rows, for messages.
     """
     lengths = [length for item in features for length in item["seq_lengths"]]
     padding = padding_of(sum(lengths), multiple)
@@ -55,6 +56,7 @@ def collate(features: Sequence[dict[str, Any]], *, multiple: int) -> dict[str, t
         "input_ids": torch.tensor([input_ids]),
         "labels": torch.tensor([labels]),
         "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+        "ids": [row for item in features for row in item["ids"]],
     }
 
 

@@ -2,48 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
-from types import FrameType, TracebackType
 from typing import Any
 
 from transformers import TrainerCallback
 
 from ethtune.core.events import Emit, Message
-
-
-class StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a wish; the second ends the process at once.
-
-    A context manager. ``received`` is the signal's number, None before one came.
-    """
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        self._before: dict[int, Any] = {}
-        self.received: int | None = None
-
-    def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._wish)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _wish(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        for again in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(again, signal.SIG_DFL)
-        self._emit(
-            Message("warning", "stopping after this step, with a checkpoint; again to stop at once")
-        )
+from ethtune.core.redaction import redact
+from ethtune.core.signals import StopSignals
 
 
 class RunHooks(TrainerCallback):  # type: ignore[misc]  # transformers ships no types
@@ -65,3 +31,46 @@ class RunHooks(TrainerCallback):  # type: ignore[misc]  # transformers ships no 
         elif state.global_step >= state.max_steps and args.eval_strategy != "no":
             control.should_evaluate = True
         return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """A signal that came while a checkpoint was written needs no further step."""
+        control.should_training_stop |= self._signals.received is not None
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """A loop that was left is no epoch that ended: what is due then is done on resuming."""
+        if self._signals.received is not None:
+            control.should_evaluate = control.should_save = False
+        return control
+
+
+class Shielded:
+    """A tracker whose failure ends the tracking, not the training."""
+
+    def __init__(self, tracker: Any, emit: Emit) -> None:
+        self._tracker = tracker
+        self._emit = emit
+        self._has_failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._tracker, name)
+        if not name.startswith("on_"):
+            return method
+
+        def shielded(*given: Any, **named: Any) -> Any:
+            if self._has_failed:
+                return None
+            try:
+                return method(*given, **named)
+            except Exception as error:  # noqa: BLE001  # whatever a foreign service comes up with
+                self._has_failed = True
+                what = f"{type(self._tracker).__name__} failed and is left out from here on"
+                self._emit(Message("warning", f"{what}: {redact(str(error))}; training goes on"))
+                return None
+
+        return shielded
+
+
+def is_tracker(callback: Any) -> bool:
+    """Whether it is one of those that ``logging.report_to`` names."""
+    return type(callback).__module__.startswith("transformers.integrations")

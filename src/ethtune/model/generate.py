@@ -32,7 +32,7 @@ class Generator:
 
     def __init__(self, model: Any, tokenizer: PromptTokenizer, device: Device) -> None:
         self._model = model
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self.device = device
 
     def generate(
@@ -42,7 +42,7 @@ class Generator:
 
         Raises MachineError when the batch does not fit in memory.
         """
-        encoded = [self._tokenizer.encode_prompt(prompt) for prompt in prompts]
+        encoded = [self.tokenizer.encode_prompt(prompt) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda index: (-len(encoded[index]), index))
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
@@ -58,7 +58,7 @@ class Generator:
     def _complete(self, prompts: list[list[int]], max_new_tokens: int) -> list[Generation]:
         """One batch, padded on the left so that all completions begin at the same place."""
         width = max(len(ids) for ids in prompts)
-        pad = self._tokenizer.end_id
+        pad = self.tokenizer.end_id
         input_ids = torch.tensor([[pad] * (width - len(ids)) + ids for ids in prompts])  # (B, T)
         mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
         with torch.inference_mode():
@@ -70,17 +70,17 @@ class Generator:
                 temperature=None,
                 top_p=None,
                 top_k=None,
-                eos_token_id=self._tokenizer.end_id,
+                eos_token_id=self.tokenizer.end_id,
                 pad_token_id=pad,
                 use_cache=True,
             )
         return [self._read(row.tolist()) for row in output[:, width:]]
 
     def _read(self, ids: list[int]) -> Generation:
-        finished = self._tokenizer.end_id in ids
+        finished = self.tokenizer.end_id in ids
         if finished:
-            ids = ids[: ids.index(self._tokenizer.end_id)]
-        return Generation(self._tokenizer.decode(ids), len(ids), finished)
+            ids = ids[: ids.index(self.tokenizer.end_id)]
+        return Generation(self.tokenizer.decode(ids), len(ids), finished)
 
     def close(self) -> None:
         """Give the memory back before another model is loaded."""

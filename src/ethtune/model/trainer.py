@@ -1,81 +1,81 @@
 """TRL's SFTTrainer with the parts that a run's safety and memory need done differently.
 
 Different here: loss at labelled positions only; adapters stay float32; validation is exact over
-tokens; checkpoints are committed whole (``checkpoints``); the first loss or gradient that is no
-finite number ends the run before the optimizer sees it; everything is told through events.
+tokens; checkpoints are committed whole (``saving``) and compared when loaded; every step is judged
+before the optimizer makes it (``divergence``); everything is told through events.
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
-import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from transformers import Trainer
-from trl import SFTTrainer
 
-from ethtune.core.config import Config
-from ethtune.core.errors import DivergedError
-from ethtune.core.events import (
-    CheckpointSaved,
-    Emit,
-    Evaluated,
-    Message,
-    PhaseStarted,
-    Progress,
-    StepLogged,
-)
-from ethtune.core.runfolder import RunFolder
+from ethtune.core.events import Evaluated, Message, PhaseStarted
 from ethtune.model.arguments import library_arguments
 from ethtune.model.batches import CPU_MULTIPLE, collate
-from ethtune.model.checkpoints import STAGING, commit, rotate
-from ethtune.model.device import Device, memory_use
+from ethtune.model.bestmodel import (
+    best_step,
+    criterion_of,
+    validations_without_gain,
+)
+from ethtune.model.callbacks import Shielded, is_tracker
+from ethtune.model.context import RunContext
+from ethtune.model.device import Device
+from ethtune.model.divergence import Guard
+from ethtune.model.generate import Generation, Generator
 from ethtune.model.loss import labelled_loss
+from ethtune.model.resumable import ResumableTrainer
+from ethtune.model.saving import Saver
+from ethtune.model.stepwindow import StepWindow
+from ethtune.model.tokenizer import PromptTokenizer
+from ethtune.model.validation import ValidationLeft, answers, validate
+from ethtune.model.workers import guard_workers
+
+Answer = Callable[[Sequence[str], Sequence[str]], list[Generation]]
+TaskMetric = Callable[[Answer], Mapping[str, float]]
+"""A way to have prompts answered in, shares of answers that are right out."""
 
 
-@dataclass(slots=True)
-class _Window:
-    """What has gathered since the last logged step."""
+class QLoraTrainer(ResumableTrainer):
+    """One run, or what a rollback left of it.
 
-    started: float = field(default_factory=time.perf_counter)
-    tokens: int = 0
-    wait_seconds: float = 0.0
-    other_seconds: float = 0.0  # evaluating and saving: no part of a step
-    first_step: int = 0
-
-
-class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
-    """One run. ``run`` is its folder, ``emit`` where events go."""
+    ``skip_steps``: after a rollback, how many steps behind the checkpoint are left out.
+    """
 
     def __init__(
         self,
         *,
-        run: RunFolder,
-        config: Config,
+        context: RunContext,
         device: Device,
-        emit: Emit,
         datasets: tuple[Dataset, Dataset | None],
+        task_metric: TaskMetric | None = None,
+        skip_steps: int = 0,
         **parts: Any,
     ) -> None:
-        self._run = run
+        config, emit = context.config, context.emit
+        self._run = context.run
         self._config = config
+        self._device = device
         self._emit = emit
-        self._window = _Window()
-        self._staging: Path | None = None
+        self._signals = context.signals
+        self._task_metric = task_metric
+        self._criterion = criterion_of(config.logging)
+        self._window = StepWindow()
+        self.guard = Guard(emit, skip_steps=skip_steps)
+        self.saver = Saver(self._run, keep=config.logging.save_total_limit, emit=emit)
         train, validation = datasets
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run.path / "logs"))
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(self._run.path / "logs"))
         super().__init__(
-            args=library_arguments(config, run, device, has_validation=validation is not None),
+            args=library_arguments(
+                config, self._run, device, has_validation=validation is not None
+            ),
             data_collator=partial(collate, multiple=CPU_MULTIPLE if device.kind == "cpu" else 1),
             train_dataset=train,
             eval_dataset=validation,
@@ -86,6 +86,11 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
         for parameter in self.model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
+        self.saver.open(self.model, self.processing_class)
+        handler = self.callback_handler
+        handler.callbacks = [
+            Shielded(each, emit) if is_tracker(each) else each for each in handler.callbacks
+        ]
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -93,8 +98,33 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
         """No step beyond the last, when what is resumed only lacks its result."""
         if self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
-        else:
+        if not self.control.should_training_stop:
             super()._run_epoch(**parts)
+
+    def begin(self) -> None:
+        """Training starts: validate where the run was stopped before it could, end where it had."""
+        if self._random_states is not None:
+            if self._planned_before not in (None, self.state.max_steps):
+                text = f"the schedule is laid anew over {self.state.max_steps} steps instead of "
+                rate = f"from step {self.state.global_step} on it goes by the new one"
+                self._emit(Message("info", f"{text}{self._planned_before}: {rate}"))
+            self._settle()
+        self._window = StepWindow(first_step=self.state.global_step)
+
+    def _settle(self) -> None:
+        step, strategy = self.state.global_step, str(self.args.eval_strategy.value)
+        every = {"no": 0, "steps": int(self.args.eval_steps or 0), "epoch": self._steps_per_epoch}[
+            strategy
+        ]
+        is_due = bool(every) and (step % every == 0 or step >= self.state.max_steps)
+        if is_due and not self.guard.skip_now and step not in self._validations():
+            self._determine_best_metric(self.evaluate(), None)
+        else:
+            self._consider_stopping()
+
+    def get_train_dataloader(self) -> Any:
+        """Workers that leave signals to us and die with us."""
+        return guard_workers(super().get_train_dataloader())
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -108,7 +138,7 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
     def compute_loss(
         self,
         model: Any,
-        inputs: dict[str, torch.Tensor],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
@@ -116,153 +146,102 @@ class QLoraTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
         total, _, num_labels = labelled_loss(model, inputs)
         self._window.tokens += inputs["input_ids"].numel()
         loss = total / (num_labels if num_items_in_batch is None else num_items_in_batch)
-        if not math.isfinite(value := float(loss.detach())):
-            raise DivergedError(
-                f"step {self.state.global_step + 1}: the loss is {value}; "
-                "the weights are still those of the step before",
-                hint=f"train anew with a lower --learning-rate than {self.args.learning_rate:g}; "
-                f"{self._run.path} keeps its checkpoints",
-            )
+        self.guard.add(loss, inputs["ids"])
         return loss
 
-    def _clip_grad_norm(self, model: Any) -> Any:
-        norm = super()._clip_grad_norm(model)
-        # with fp16 an overflow is ordinary: the scaler skips that step
-        if self.accelerator.scaler is None and not math.isfinite(float(norm)):
-            raise DivergedError(
-                f"step {self.state.global_step + 1}: the gradient's norm is {float(norm)}; "
-                "the weights are still those of the step before",
-                hint=f"train anew with a lower --learning-rate than {self.args.learning_rate:g}; "
-                f"{self._run.path} keeps its checkpoints",
-            )
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The last moment before the optimizer's step."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        is_scaled = self.accelerator.scaler is not None
+        self.guard.judge(self.state.global_step + 1, norm, is_scaled=is_scaled)
         return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Emit a logged step; the rest of transformers' logging goes on as it is."""
         if "loss" in logs and "learning_rate" in logs:
-            self._emit_step(logs)
+            self._emit(self._window.logged(logs, self.state))
+            self._window = StepWindow(first_step=self.state.global_step)
         Trainer.log(self, logs, start_time)
-
-    def _emit_step(self, logs: dict[str, float]) -> None:
-        window, step, now = self._window, self.state.global_step, time.perf_counter()
-        memory = memory_use()
-        norm = logs.get("grad_norm")
-        self._emit(
-            StepLogged(
-                step=step,
-                epoch=round(float(self.state.epoch or 0.0), 4),
-                loss=float(logs["loss"]),
-                learning_rate=float(logs["learning_rate"]),
-                grad_norm=None if norm is None else float(norm),
-                num_steps=max(step - window.first_step, 1),
-                num_tokens=window.tokens,
-                seconds=now - window.started - window.other_seconds,
-                data_wait_seconds=window.wait_seconds,
-                allocated_bytes=memory.allocated_bytes,
-                reserved_bytes=memory.peak_reserved_bytes,
-                process_bytes=memory.process_bytes,
-            )
-        )
-        self._window = _Window(first_step=step)
-
-    def start_window(self) -> None:
-        """Begin counting at the current step; called when training really starts."""
-        self._window = _Window(first_step=self.state.global_step)
-
-    @contextlib.contextmanager
-    def _outside_step(self) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self._window.other_seconds += time.perf_counter() - started
 
     # -- validation ----------------------------------------------------------------------------
 
+    def _maybe_log_save_evaluate(self, *given: Any, **named: Any) -> None:
+        """Nothing is validated twice: the last step may also end an epoch."""
+        if self.state.global_step in self._validations():
+            self.control.should_evaluate = False
+        super()._maybe_log_save_evaluate(*given, **named)
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Loss and top-1 accuracy over every validation token, each counted once."""
+        """Loss and top-1 accuracy over every validation token; empty when a stop was asked for."""
         # a loader draws a seed: without the fork, dropout after a validation that an interrupted
         # run left out would be another than after one that took place
         with self._outside_step(), torch.random.fork_rng(devices=()):
-            metrics = self._validate()
+            try:
+                metrics = self._validate()
+            except ValidationLeft:
+                self.control.should_save = self.control.should_training_stop = True
+                return {}
         self.log(dict(metrics))
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control: Any = control
+        self._consider_stopping()
         return metrics
 
     def _validate(self) -> dict[str, float]:
         started = time.perf_counter()
-        loader = self.get_eval_dataloader()
-        self._emit(PhaseStarted("evaluating", len(loader)))
-        _evaluation_mode(self.model)
-        loss = correct = 0.0
-        num_labels = 0
-        for done, inputs in enumerate(loader, start=1):
-            with torch.no_grad(), self.compute_loss_context_manager():
-                batch = self._prepare_inputs(inputs)
-                batch_loss, batch_correct, count = labelled_loss(self.model, batch)
-            loss += float(batch_loss)
-            correct += float(batch_correct)
-            num_labels += count
-            self._emit(Progress("evaluating", done, len(loader)))
-        self.model.train()
-        metrics = {"eval_loss": loss / num_labels, "eval_token_accuracy": correct / num_labels}
-        seconds = time.perf_counter() - started
-        self._emit(Evaluated(step=self.state.global_step, seconds=seconds, **metrics))
+        loss, accuracy = validate(
+            self.model,
+            guard_workers(self.get_eval_dataloader()),
+            prepare=self._prepare_inputs,
+            arithmetic=self.compute_loss_context_manager,
+            emit=self._emit,
+            is_stopping=self._is_stopping,
+        )
+        shares = dict(self._task_metric(self._answer)) if self._task_metric else {}
+        self._emit(
+            Evaluated(
+                step=self.state.global_step,
+                eval_loss=loss,
+                eval_token_accuracy=accuracy,
+                seconds=time.perf_counter() - started,
+                **shares,
+            )
+        )
         self._emit(PhaseStarted("training"))
-        return metrics
+        named = {f"eval_{name}": value for name, value in shares.items()}
+        return {"eval_loss": loss, "eval_token_accuracy": accuracy} | named
+
+    def _answer(self, prompts: Sequence[str], references: Sequence[str]) -> list[Generation]:
+        generator = Generator(self.model, PromptTokenizer(self.processing_class), self._device)
+        with self.accelerator.autocast():
+            return answers(
+                self.model, generator, prompts, references, is_stopping=self._is_stopping
+            )
+
+    def _is_stopping(self) -> bool:
+        return self._signals.received is not None
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """A new best model is saved at once, so that it can be had at the end."""
-        is_best = bool(super()._determine_best_metric(metrics, trial))
-        if is_best and self._config.logging.load_best_model_at_end:
+        values = self._validations()
+        best = best_step(values, self._criterion)
+        self.state.best_global_step = best
+        self.state.best_metric = None if best is None else values[best]
+        is_new = bool(metrics) and best == self.state.global_step
+        if is_new and self._config.logging.load_best_model_at_end:
             self.control.should_save |= self._config.logging.save_strategy != "no"
-        return is_best
+        return is_new
 
-    # -- checkpoints ---------------------------------------------------------------------------
-
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._staging) if self._staging else str(super()._get_output_dir(trial))
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Adapter and tokenizer. No training_args.bin: a pickle, and a place for tokens to leak."""
-        folder = output_dir or self.args.output_dir
-        self.model.save_pretrained(folder, state_dict=state_dict)
-        self.processing_class.save_pretrained(folder)
-        (Path(folder) / "README.md").unlink(missing_ok=True)  # peft's empty model card
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """A disk that refuses costs this checkpoint, never the run or an older one."""
-        started, step = time.perf_counter(), self.state.global_step
-        name = f"checkpoint-{step}"
-        with self._outside_step():
-            self._emit(PhaseStarted("saving"))
-            self._staging = self._run.path / STAGING
-            shutil.rmtree(self._staging, ignore_errors=True)
-            try:
-                # not SFTTrainer's: it would write a model card of its own into each checkpoint
-                Trainer._save_checkpoint(self, model, trial)
-                size = commit(self._staging / name, self._run.path / name)
-                spare = {self.state.best_global_step} - {None}
-                rotate(self._run, keep=self._config.logging.save_total_limit, spare=spare)
-            except (OSError, RuntimeError) as error:
-                text = f"checkpoint {step} could not be saved: {error}; training goes on"
-                self._emit(Message("error", text))
-            else:
-                seconds = time.perf_counter() - started
-                self._emit(CheckpointSaved(step, name, size, seconds))
-            finally:
-                shutil.rmtree(self._staging, ignore_errors=True)
-                self._staging = None
-        self._emit(PhaseStarted("training"))
-
-
-def _evaluation_mode(model: torch.nn.Module) -> None:
-    """Dropout off, and nothing else changed.
-
-    On a CPU with bfloat16 units, bitsandbytes repacks 4-bit weights for good, with rounding, the
-    first time a layer in evaluation mode runs: a run that validated would train on other base
-    weights than one that did not, and a resumed run would not be the same run.
-    """
-    model.eval()
-    for module in model.modules():
-        if isinstance(module, Linear4bit):
-            module.training = True
+    def _consider_stopping(self) -> None:
+        """Early, when the validations have gone without gain for as long as the config allows."""
+        section = self._config.logging
+        without = validations_without_gain(
+            self._validations().values(),
+            self._criterion,
+            threshold=section.early_stopping_threshold,
+        )
+        patience = section.early_stopping_patience
+        if patience is not None and without >= patience:
+            self.control.should_training_stop = True
+            text = f"stopped early: no gain in {section.metric_for_best_model} for {without} "
+            self._emit(Message("info", f"{text}validations"))

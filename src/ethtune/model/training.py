@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,24 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import set_peft_model_state_dict
-from safetensors.torch import load_file
 from transformers import PrinterCallback
 
-from ethtune.core.config import Config
-from ethtune.core.errors import Interrupted, MachineError
-from ethtune.core.events import Emit, Message, ModelLoaded, PhaseStarted, TrainingPlanned
-from ethtune.core.runfolder import RunFolder
+from ethtune.core.errors import DivergedError, MachineError
+from ethtune.core.events import Message, ModelLoaded, PhaseStarted, TrainingPlanned
 from ethtune.core.tokens import TokenRow
 from ethtune.core.units import format_bytes
+from ethtune.model.adapterfiles import load_adapter
 from ethtune.model.basemodels import BaseModel
 from ethtune.model.batches import CPU_MULTIPLE, padding_of, to_dataset
-from ethtune.model.callbacks import RunHooks, StopSignals
+from ethtune.model.bestmodel import best_step, criterion_of, validations
+from ethtune.model.callbacks import RunHooks
+from ethtune.model.checkpoints import committed_steps, find_checkpoints
+from ethtune.model.context import RunContext
 from ethtune.model.device import Device, memory_use
 from ethtune.model.load import add_adapter, load_base
-from ethtune.model.trainer import QLoraTrainer
+from ethtune.model.rollback import roll_back
+from ethtune.model.trainer import QLoraTrainer, TaskMetric
 
-_WEIGHTS = "adapter_model.safetensors"
 _TOKENIZER_BYTES = 64 * 1024**2  # tokenizers of every known model, several times over
 Packs = Sequence[Sequence[TokenRow]]
 
@@ -42,6 +41,7 @@ class TrainingJob:
     device: Device
     tokenizer: Any
     packs: tuple[Packs, Packs]
+    task_metric: TaskMetric | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,54 +53,37 @@ class TrainedAdapter:
 
 
 def train_adapter(
-    *,
-    run: RunFolder,
-    config: Config,
-    job: TrainingJob,
-    resume_from: Path | None,
-    emit: Emit,
+    context: RunContext, job: TrainingJob, *, resume_from: Path | None
 ) -> TrainedAdapter:
     """Train on the job's packs and leave the adapter in the run folder.
 
     Raises Interrupted after a signal, with a checkpoint saved; DivergedError; MachineError when
-    memory runs out.
+    memory or the disk for the result runs out.
     """
-    with StopSignals(emit) as signals:
-        model = _load(job, config, emit)
-        _check_disk(run, model, config)
-        _stop_if_asked(signals, run)
-        train, validation = (to_dataset(part) if part else None for part in job.packs)
-        trainer = QLoraTrainer(
-            run=run,
-            config=config,
-            device=job.device,
-            emit=emit,
-            datasets=(train, validation),
-            model=model,
-            processing_class=job.tokenizer,
-        )
-        trainer.add_callback(
-            RunHooks(signals, lambda steps: _plan(trainer, config, job, steps, emit))
-        )
-        trainer.remove_callback(PrinterCallback)
-        _run(trainer, run, job.device, resume_from)
-        if trainer.state.global_step < trainer.state.max_steps:
-            _stop_if_asked(signals, run)
-        best_step = _take_best(trainer, run, config, emit)
-        emit(PhaseStarted("finishing"))
-        _save_final(trainer, run)
-        return TrainedAdapter(steps=trainer.state.global_step, best_step=best_step)
+    model = _load(context, job)
+    _check_disk(context, model)
+    context.signals.is_patient = True
+    trainer = _trained(context, job, model, resume_from)
+    try:
+        _stop_if_asked(context, trainer)
+        best = _take_best(context, trainer)
+        context.emit(PhaseStarted("finishing"))
+        _stop_if_asked(context, trainer)
+        trainer.saver.publish(trainer)
+        return TrainedAdapter(steps=trainer.state.global_step, best_step=best)
+    finally:
+        trainer.saver.close()
 
 
-def _load(job: TrainingJob, config: Config, emit: Emit) -> Any:
+def _load(context: RunContext, job: TrainingJob) -> Any:
     started = time.perf_counter()
-    emit(PhaseStarted("loading"))
-    model = load_base(job.base, config, job.device)
-    model = add_adapter(model, config.lora, seed=config.training.seed)
+    context.emit(PhaseStarted("loading"))
+    model = load_base(job.base, context.config, job.device)
+    model = add_adapter(model, context.config.lora, seed=context.config.training.seed)
     model.peft_config["default"].base_model_name_or_path = job.base.public_name
     trainable, total = model.get_nb_trainable_parameters()
     memory = memory_use()
-    emit(
+    context.emit(
         ModelLoaded(
             trainable_parameters=trainable,
             total_parameters=total,
@@ -111,7 +94,50 @@ def _load(job: TrainingJob, config: Config, emit: Emit) -> Any:
     return model
 
 
-def _run(trainer: QLoraTrainer, run: RunFolder, device: Device, resume_from: Path | None) -> None:
+def _trained(
+    context: RunContext, job: TrainingJob, model: Any, resume_from: Path | None
+) -> QLoraTrainer:
+    """The trainer at its last step; after a divergence, the one that went on from before it."""
+    trainer = _trainer(context, job, model, skip_steps=0)
+    try:
+        _run(context, trainer, job.device, resume_from)
+        return trainer
+    except DivergedError as error:
+        rollback = roll_back(context, trainer.guard, error)
+    finally:
+        trainer.saver.close()
+    del trainer
+    trainer = _trainer(context, job, model, skip_steps=rollback.skip_steps)
+    try:
+        _run(context, trainer, job.device, rollback.checkpoint)
+    except DivergedError as error:
+        roll_back(context, trainer.guard, error)
+    finally:
+        trainer.saver.close()
+    return trainer
+
+
+def _trainer(context: RunContext, job: TrainingJob, model: Any, *, skip_steps: int) -> QLoraTrainer:
+    train, validation = (to_dataset(part) if part else None for part in job.packs)
+    trainer = QLoraTrainer(
+        context=context,
+        device=job.device,
+        datasets=(train, validation),
+        task_metric=job.task_metric,
+        skip_steps=skip_steps,
+        model=model,
+        processing_class=job.tokenizer,
+    )
+    trainer.add_callback(
+        RunHooks(context.signals, lambda steps: _plan(context, trainer, job, steps))
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _run(
+    context: RunContext, trainer: QLoraTrainer, device: Device, resume_from: Path | None
+) -> None:
     try:
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
     except torch.OutOfMemoryError as error:
@@ -119,28 +145,28 @@ def _run(trainer: QLoraTrainer, run: RunFolder, device: Device, resume_from: Pat
             f"{device.name} ran out of memory at step {trainer.state.global_step + 1}: "
             f"{str(error).splitlines()[0]}",
             hint="train anew with half of data.max_seq_length, --batch-size 1, or "
-            f"optimization.gradient_checkpointing=true; {run.path} keeps its checkpoints",
+            f"optimization.gradient_checkpointing=true; {context.run.path} keeps its checkpoints",
         ) from error
     finally:
         gc.collect()
 
 
-def _plan(trainer: QLoraTrainer, config: Config, job: TrainingJob, steps: int, emit: Emit) -> None:
+def _plan(context: RunContext, trainer: QLoraTrainer, job: TrainingJob, steps: int) -> None:
     train, validation = job.packs
-    training = config.training
-    emit(
+    training = context.config.training
+    context.emit(
         TrainingPlanned(
             total_steps=steps,
             num_train_epochs=round(steps / training.steps_per_epoch(len(train)), 3),
             num_train_rows=sum(map(len, train)),
             num_eval_rows=sum(map(len, validation)),
-            effective_batch_size=config.effective_batch_size,
+            effective_batch_size=context.config.effective_batch_size,
             tokens_per_epoch=sum(len(row.input_ids) for pack in train for row in pack),
             padding_share=_padding_share(train, trainer.args.per_device_train_batch_size, job),
         )
     )
-    emit(PhaseStarted("training"))
-    trainer.start_window()
+    context.emit(PhaseStarted("training"))
+    trainer.begin()
 
 
 def _padding_share(packs: Packs, batch_size: int, job: TrainingJob) -> float:
@@ -153,45 +179,47 @@ def _padding_share(packs: Packs, batch_size: int, job: TrainingJob) -> float:
     return round(padding / (padding + sum(sums)), 4)
 
 
-def _check_disk(run: RunFolder, model: Any, config: Config) -> None:
+def _check_disk(context: RunContext, model: Any) -> None:
     """Room for every checkpoint that may stand at once: float32 adapter and two Adam moments."""
     trainable, _ = model.get_nb_trainable_parameters()
-    needed = trainable * 12 * (config.logging.save_total_limit + 2) + _TOKENIZER_BYTES
-    free = shutil.disk_usage(run.path).free
+    needed = trainable * 12 * (context.config.logging.save_total_limit + 2) + _TOKENIZER_BYTES
+    free = shutil.disk_usage(context.run.path).free
     if free < needed:
         raise MachineError(
-            f"{run.path} has {format_bytes(free)} free; the run's checkpoints need up to "
+            f"{context.run.path} has {format_bytes(free)} free; the run's checkpoints need up to "
             f"{format_bytes(needed)}",
             hint="free disk space, choose another --output, or lower logging.save_total_limit",
         )
 
 
-def _stop_if_asked(signals: StopSignals, run: RunFolder) -> None:
-    if signals.received is not None:
-        raise Interrupted(
-            "stopped, as asked",
-            signal_number=signals.received,
-            hint=f"ethtune resume {run.path}",
-        )
+def _stop_if_asked(context: RunContext, trainer: QLoraTrainer) -> None:
+    if context.signals.received is None:
+        return
+    step, saved = trainer.state.global_step, max(committed_steps(context.run), default=0)
+    text = f"stopped at step {step}, as asked"
+    if saved != step:
+        text += f"; it could not be saved, resuming begins at step {saved}"
+    raise context.signals.stopped(text, hint=f"ethtune resume {context.run.path}")
 
 
-def _take_best(trainer: QLoraTrainer, run: RunFolder, config: Config, emit: Emit) -> int | None:
-    """Put the weights of the best validated step into the model, when they are not the last."""
-    best = trainer.state.best_global_step
-    weights = run.path / f"checkpoint-{best}" / _WEIGHTS
-    if not config.logging.load_best_model_at_end or best in (None, trainer.state.global_step):
+def _take_best(context: RunContext, trainer: QLoraTrainer) -> int | None:
+    """Put the weights of the best validated step into the model, when they are not the last.
+
+    Only a checkpoint that verifies can be taken: the best one of those, should the best be lost.
+    """
+    section = context.config.logging
+    criterion, last = criterion_of(section), trainer.state.global_step
+    values = validations(trainer.state.log_history, criterion.key)
+    if not section.load_best_model_at_end or best_step(values, criterion) in (None, last):
         return None
-    if not weights.is_file():
-        emit(Message("warning", f"the best step {best} has no checkpoint; the last weights stay"))
+    folders = {c.step: c.path for c in find_checkpoints(context.run) if c.problem is None}
+    best = best_step(values, criterion, among={*folders, last})
+    if best != best_step(values, criterion):
+        text = f"the best step {best_step(values, criterion)} has no checkpoint"
+        context.emit(Message("warning", f"{text}; the best that has one is taken"))
+    if best in (None, last):
         return None
-    set_peft_model_state_dict(trainer.model, load_file(weights))
-    emit(Message("info", f"weights of step {best} taken: the best validation result"))
-    return int(best)
-
-
-def _save_final(trainer: QLoraTrainer, run: RunFolder) -> None:
-    """Adapter and tokenizer, loadable by plain peft and transformers."""
-    trainer.model.save_pretrained(run.path)
-    trainer.processing_class.save_pretrained(run.path)
-    os.chmod(run.adapter, 0o644)  # safetensors makes it private, its neighbours are not
-    (run.path / "README.md").unlink(missing_ok=True)  # peft's unfilled form; ours comes after
+    load_adapter(trainer.model, folders[best])
+    text = f"weights of step {best} taken: the best {section.metric_for_best_model}"
+    context.emit(Message("info", text))
+    return best

@@ -30,6 +30,7 @@ as ethtune writes prompts of version {prompts}, with one JSON object of the sche
 | validation token accuracy | {accuracy} |
 | seed | {config.training.seed} |
 | SHA-256 of the rows | {hashes} |
+| SHA-256 of the adapter | {adapter} |
 
 Made by `{command}`.
 
@@ -45,11 +46,18 @@ tokenizer = AutoTokenizer.from_pretrained("this folder")
 """
 
 
-def model_card(manifest: dict[str, Any], config: Config, state: RunState, base_model: str) -> str:
+def model_card(
+    manifest: dict[str, Any],
+    config: Config,
+    state: RunState,
+    *,
+    base_model: str,
+    adapter_sha256: str,
+) -> str:
     """Markdown with the front matter that model hubs read."""
     last = state.evaluations[-1] if state.evaluations else None
     dataset, targets = manifest["dataset"], config.lora.target_modules
-    files = dataset["files"].items()
+    files = {name: entry["sha256"] for name, entry in manifest["rows"].items()}.items()
     return _CARD.format(
         base_model=base_model,
         version=manifest["versions"]["ethtune"],
@@ -62,5 +70,6 @@ def model_card(manifest: dict[str, Any], config: Config, state: RunState, base_m
         eval_loss=f"{last.eval_loss:.4f}" if last else "not measured",
         accuracy=f"{last.eval_token_accuracy:.4f}" if last else "not measured",
         hashes="<br>".join(f"{name} {digest}" for name, digest in files),
+        adapter=adapter_sha256,
         command=manifest["command"],
     )

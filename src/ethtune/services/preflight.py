@@ -16,8 +16,11 @@ from ethtune.core.runfolder import RunFolder
 from ethtune.core.runlock import require_unheld
 from ethtune.core.units import format_bytes, format_duration
 from ethtune.device.target import local_target
-from ethtune.services.estimation import Amount, EstimateReport, estimate
+from ethtune.services.calibration import read_records, store
+from ethtune.services.estimation import EstimateReport, Known, estimate
 from ethtune.services.rows import TrainingRows, load_rows
+from ethtune.services.taskmetric import task_metric
+from ethtune.services.trainingdata import packed_amount
 
 if TYPE_CHECKING:
     from ethtune.model.training import TrainingJob
@@ -27,11 +30,12 @@ _MINIMUM_FREE_BYTES = 200_000_000  # the smallest adapter with its tokenizer and
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The job and the rows it was made of."""
+    """The job and the rows it was made of; ``fingerprint`` tells its base model from another."""
 
     job: TrainingJob
     rows: TrainingRows
     forecast: EstimateReport | None
+    fingerprint: str | None
 
 
 def prepare_job(config: Config, dataset: Path, events: Emit) -> Prepared:
@@ -43,6 +47,7 @@ def prepare_job(config: Config, dataset: Path, events: Emit) -> Prepared:
     _require_trackers(config)
     from ethtune.model.basemodels import resolve
     from ethtune.model.device import choose_device
+    from ethtune.model.fingerprint import fingerprint
     from ethtune.model.tokenizer import PromptTokenizer, load_tokenizer
     from ethtune.model.training import TrainingJob
 
@@ -55,8 +60,10 @@ def prepare_job(config: Config, dataset: Path, events: Emit) -> Prepared:
         base, cache_dir=model.cache_dir, trust_remote_code=model.trust_remote_code
     )
     rows = load_rows(dataset, config.data, PromptTokenizer(tokenizer), events)
-    job = TrainingJob(base, device, tokenizer, (rows.train, rows.validation))
-    return Prepared(job, rows, _forecast(config, rows, events))
+    metric = task_metric(config.logging, dataset)
+    job = TrainingJob(base, device, tokenizer, (rows.train, rows.validation), metric)
+    forecast = _forecast(config, rows, events)
+    return Prepared(job, rows, forecast, fingerprint(base, cache_dir=model.cache_dir))
 
 
 def _require_trackers(config: Config) -> None:
@@ -70,10 +77,9 @@ def _require_trackers(config: Config) -> None:
 
 def _forecast(config: Config, rows: TrainingRows, events: Emit) -> EstimateReport | None:
     """What the run should need here, said before it starts; None for a model of unknown shape."""
-    num_tokens = sum(len(row.input_ids) for pack in rows.train for row in pack)
-    amount = Amount((num_tokens, num_tokens), "counted in the training rows")
+    known = Known(packed_amount(rows), read_records(store()))
     try:
-        report = estimate(config, target=local_target(), amount=amount)
+        report = estimate(config, target=local_target(), known=known)
     except ConfigError as error:
         events(Message("info", f"no estimate: {error.message.splitlines()[0]}"))
         return None
@@ -94,6 +100,16 @@ def dataset_folder(config: Config) -> Path:
     return Path(config.data.dataset)
 
 
+def _is_stillborn(folder: RunFolder) -> bool:
+    """Whether a process was killed there before it had a manifest: nothing in it is of use."""
+    if not folder.lock.is_file():
+        return False
+    require_unheld(folder.lock)
+    early = {item.name for item in (folder.lock, folder.config, folder.origins)}
+    names = {item.name for item in folder.path.iterdir()}
+    return all(name in early or name.startswith(".") for name in names)
+
+
 def require_free(folder: RunFolder) -> None:
     """The folder is new or empty and has room. Raises RunError or MachineError."""
     if folder.manifest.is_file():
@@ -102,7 +118,8 @@ def require_free(folder: RunFolder) -> None:
             f"{folder.path} already holds a run",
             hint=f"ethtune resume {folder.path}, or choose another --output",
         )
-    require_empty(folder.path)
+    if not _is_stillborn(folder):
+        require_empty(folder.path)
     parent = next(item for item in (folder.path, *folder.path.resolve().parents) if item.exists())
     try:
         free = shutil.disk_usage(parent).free

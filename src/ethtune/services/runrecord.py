@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import platform
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -15,13 +16,11 @@ from ethtune import __version__
 from ethtune.core.atomic import write_text
 from ethtune.core.compose import ComposedConfig, compose
 from ethtune.core.config import Config
-from ethtune.core.errors import ConfigError
+from ethtune.core.intent import SCHEMA_NAME
+from ethtune.core.redaction import redact
 from ethtune.core.runfolder import RunFolder, read_json, write_json
+from ethtune.services.continuation import Difference, config_differences
 from ethtune.services.preflight import Prepared
-from ethtune.services.rows import file_hashes
-
-FREE_KEYS = ("training.output_dir", "training.max_steps", "training.num_train_epochs", "logging.")
-"""What a resumed run may be given anew: keys, or whole sections with a dot at the end."""
 
 _PACKAGES = (
     "torch", "transformers", "peft", "bitsandbytes", "trl", "datasets", "accelerate", "safetensors",
@@ -29,40 +28,34 @@ _PACKAGES = (
 
 
 def write_config(folder: RunFolder, composed: ComposedConfig) -> None:
-    """The resolved config, and where each value came from."""
-    write_text(folder.config, composed.to_yaml())
+    """The resolved config, and where each value came from; a token in a value is blanked out."""
+    write_text(folder.config, redact(composed.to_yaml()))
     write_json(folder.origins, dict(composed.origins))
 
 
 def manifest_of(prepared: Prepared, config: Config, dataset: Path, command: str) -> dict[str, Any]:
     """What makes this run this run: versions, machine, hashes of what it learns from."""
-    template = prepared.job.tokenizer.chat_template or ""
+    rows = prepared.rows
     return {
-        "v": 1,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "v": 2,
+        "id": secrets.token_hex(8),  # checkpoints name it, so that another run's are told apart
+        "created": _now(),
         "command": command,
-        "versions": _versions(),
-        "device": prepared.job.device.name,
-        "precision": prepared.job.device.precision,
-        "base_model": {
-            "name": prepared.job.base.name,
-            "origin": prepared.job.base.origin,
-            "revision": prepared.job.base.revision,
-        },
-        "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
-        "prompt_versions": list(prepared.rows.prompt_versions),
+        **facts_of(prepared, dataset),
+        "origin": prepared.job.base.origin,
+        "intent_schema": SCHEMA_NAME,
         "seed": config.training.seed,
         "dataset": {
             "path": str(dataset.resolve()),
-            "files": file_hashes(dataset),
-            "train_rows": sum(map(len, prepared.rows.train)),
-            "validation_rows": sum(map(len, prepared.rows.validation)),
-            "too_long": len(prepared.rows.too_long),
+            "train_rows": sum(map(len, rows.train)),
+            "validation_rows": sum(map(len, rows.validation)),
+            "too_long": len(rows.too_long),
         },
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python, ethtune and the packages that decide what a step computes."""
     found = {"python": platform.python_version(), "ethtune": __version__}
     for name in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -70,38 +63,63 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def changed_versions(manifest: dict[str, Any]) -> Iterator[str]:
-    """A sentence for each package that is another than when the run began."""
-    now = _versions()
-    for name, was in manifest.get("versions", {}).items():
-        if name in now and now[name] != was:
-            yield f"{name} is now {now[name]}, was {was}: the run may not continue bit for bit"
+def facts_of(prepared: Prepared, dataset: Path) -> dict[str, Any]:
+    """What a resumed run must find as it was, and the machine, which it need not."""
+    job = prepared.job
+    return {
+        "versions": versions(),
+        "device": job.device.name,
+        "precision": job.device.precision,
+        "base_model": {
+            "name": job.base.name,
+            "revision": job.base.revision,
+            "fingerprint": prepared.fingerprint,
+        },
+        "template": hashlib.sha256((job.tokenizer.chat_template or "").encode()).hexdigest(),
+        "prompt_versions": list(prepared.rows.prompt_versions),
+        "rows": rows_of(dataset),
+    }
 
 
-def resumed_config(folder: RunFolder, overrides: dict[str, tuple[Any, str]]) -> ComposedConfig:
-    """The run's own config with what a resumed run may change. Raises ConfigError for the rest."""
+def rows_of(dataset: Path) -> dict[str, dict[str, Any]]:
+    """Lines and SHA-256 of the split files that a run depends on."""
+    found = {}
+    for name in ("train.jsonl", "validation.jsonl"):
+        path = dataset / name
+        if path.is_file():
+            content = path.read_bytes()
+            sha256 = hashlib.sha256(content).hexdigest()
+            found[name] = {"lines": content.count(b"\n"), "sha256": sha256}
+    return found
+
+
+def resumed_config(
+    folder: RunFolder, overrides: Mapping[str, tuple[Any, str]]
+) -> tuple[ComposedConfig, list[Difference]]:
+    """The run's own config with ``overrides``, and what of it is not free to change."""
     before = compose(config_file=folder.config)
     after = compose(config_file=folder.config, overrides=overrides)
-    changed = [
-        f"{key}: {old} to {new}"
-        for key, old, new in _differences(before.config, after.config)
-        if not any(key == free or (free[-1] == "." and key.startswith(free)) for free in FREE_KEYS)
-    ]
-    if changed:
-        raise ConfigError(
-            f"a resumed run cannot change {'; '.join(changed)}",
-            hint="start a new run; resume may change max_steps, num_train_epochs and logging",
-        )
     origins = dict(before.origins)
     if folder.origins.is_file():
         origins |= {key: str(value) for key, value in read_json(folder.origins).items()}
     origins |= {key: origin for key, (_, origin) in overrides.items()}
-    return ComposedConfig(config=after.config, origins=origins)
+    found = list(config_differences(before.config, after.config))
+    return ComposedConfig(config=after.config, origins=origins), found
 
 
-def _differences(before: Config, after: Config) -> Iterator[tuple[str, Any, Any]]:
-    old, new = before.model_dump(), after.model_dump()
-    for section, keys in old.items():
-        for key, value in keys.items():
-            if new[section][key] != value:
-                yield f"{section}.{key}", value, new[section][key]
+def record_changes(
+    folder: RunFolder, facts: Mapping[str, Any], changes: Iterable[Difference], *, step: int
+) -> None:
+    """What was allowed is the run's own from now on; the manifest keeps what it was before."""
+    added = [
+        {"time": _now(), "step": step, "key": d.key, "was": str(d.was), "now": str(d.now)}
+        for d in changes
+    ]
+    if added:
+        manifest = read_json(folder.manifest)
+        earlier = list(manifest.get("changes", ()))
+        write_json(folder.manifest, {**manifest, **facts, "changes": earlier + added})
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

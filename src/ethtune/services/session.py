@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ethtune.core.atomic import write_text
-from ethtune.core.compose import ComposedConfig
+from ethtune.core.config import Config
 from ethtune.core.errors import EthtuneError, Interrupted
 from ethtune.core.eventlog import EventReader, EventWriter, LoggedEvent
 from ethtune.core.events import Emit, Ending, Event, Message, PhaseStarted, RunEnded, RunStarted
@@ -19,18 +19,25 @@ from ethtune.core.logline import LineLog
 from ethtune.core.runfolder import RunFolder, read_json
 from ethtune.core.runlock import RunLock
 from ethtune.core.runstate import RunState, fold, fold_all
+from ethtune.core.signals import StopSignals
+from ethtune.services.calibration import remember_run
+from ethtune.services.estimation import EstimateReport
 from ethtune.services.modelcard import model_card
 from ethtune.services.preflight import Prepared
+from ethtune.services.trainingdata import packed_amount
+
+if TYPE_CHECKING:
+    from ethtune.model.training import TrainedAdapter
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """Where the adapter is and the state that the run ended in."""
+    """Where the adapter is, the state that the run ended in, and what was foreseen."""
 
     run: Path
     state: RunState
     best_step: int | None
-    predicted_bytes: int | None
+    forecast: EstimateReport | None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain figures of the finished run."""
@@ -44,7 +51,9 @@ class TrainingReport:
             "eval_loss": last.eval_loss if last else None,
             "eval_token_accuracy": last.eval_token_accuracy if last else None,
             "seconds": ended.seconds if ended else None,
-            "predicted_bytes": self.predicted_bytes,
+            "step_seconds": self.state.step_seconds,
+            "predicted_step_seconds": self.forecast.step_seconds if self.forecast else None,
+            "predicted_bytes": self.forecast.process_bytes if self.forecast else None,
             "peak_process_bytes": ended.peak_process_bytes if ended else None,
             "peak_reserved_bytes": ended.peak_reserved_bytes if ended else None,
         }
@@ -54,34 +63,35 @@ class Session:
     """One process that holds the run: its lock, its logs, and its way to end."""
 
     def __init__(
-        self, folder: RunFolder, composed: ComposedConfig, command: str, events: Emit
+        self, folder: RunFolder, config: Config, *, command: str, events: Emit, signals: StopSignals
     ) -> None:
         self._folder = folder
-        self._config = composed.config
+        self._config = config
         self._command = command
+        self._signals = signals
         self._lock = RunLock(folder.lock)
         self._sinks: tuple[Emit, ...] = (events,)
         self._state = fold_all(EventReader(folder.events).poll())
         self.trained = False
 
     def run(
-        self, prepared: Prepared, *, resume_from: Path | None, first_step: int
+        self,
+        prepared: Prepared,
+        *,
+        resume_from: Path | None,
+        first_step: int,
+        said: Sequence[Message],
     ) -> TrainingReport:
-        """Train to the end; whatever happens is the log's last line."""
-        from ethtune.model.training import train_adapter
+        """Train to the end; whatever happens is the log's last line.
 
+        ``said`` was shown before there was a log: the log gets it now.
+        """
         started = time.perf_counter()
         with self._logs():
-            self._begin(prepared, first_step)
+            self._begin(prepared, first_step, said)
             ending = RunEnded("failed", first_step, 0.0, "an unexpected error", 70)
             try:
-                result = train_adapter(
-                    run=self._folder,
-                    config=self._config,
-                    job=prepared.job,
-                    resume_from=resume_from,
-                    emit=self.emit,
-                )
+                result = self._train(prepared, resume_from)
                 write_text(self._folder.path / "README.md", self._card(prepared))
                 ending = RunEnded("finished", result.steps, 0.0)
             except EthtuneError as error:
@@ -89,8 +99,22 @@ class Session:
                 raise
             finally:
                 self._end(ending, time.perf_counter() - started)
-        predicted = prepared.forecast.process_bytes[1] if prepared.forecast else None
-        return TrainingReport(self._folder.path, self._state, result.best_step, predicted)
+        remember_run(self._config, packed_amount(prepared.rows), self._state)
+        return TrainingReport(self._folder.path, self._state, result.best_step, prepared.forecast)
+
+    def _train(self, prepared: Prepared, resume_from: Path | None) -> TrainedAdapter:
+        from ethtune.model.context import RunContext
+        from ethtune.model.training import train_adapter
+
+        context = RunContext(self._folder, self._config, self.emit, self._signals)
+        try:
+            return train_adapter(context, prepared.job, resume_from=resume_from)
+        except KeyboardInterrupt:
+            if self.trained or resume_from is not None:
+                text, hint = "stopped at once, as asked", f"ethtune resume {self._folder.path}"
+            else:
+                text, hint = "stopped before the first step: there is nothing to save", None
+            raise self._signals.stopped(text, hint=hint) from None
 
     def emit(self, event: Event) -> None:
         """To the log, the readable log, the screen, and our own state."""
@@ -102,7 +126,14 @@ class Session:
 
     def _card(self, prepared: Prepared) -> str:
         manifest = read_json(self._folder.manifest)
-        return model_card(manifest, self._config, self._state, prepared.job.base.public_name)
+        weights = read_json(self._folder.result)["files"][self._folder.adapter.name]
+        return model_card(
+            manifest,
+            self._config,
+            self._state,
+            base_model=prepared.job.base.public_name,
+            adapter_sha256=str(weights["sha256"]),
+        )
 
     @contextlib.contextmanager
     def _logs(self) -> Iterator[None]:
@@ -119,7 +150,7 @@ class Session:
         finally:
             self._lock.release()
 
-    def _begin(self, prepared: Prepared, first_step: int) -> None:
+    def _begin(self, prepared: Prepared, first_step: int, said: Sequence[Message]) -> None:
         self.emit(
             RunStarted(
                 command=self._command,
@@ -129,6 +160,9 @@ class Session:
                 first_step=first_step,
             )
         )
+        for message in said:
+            for sink in self._sinks[1:]:
+                sink(message)
         if self._lock.previous is not None:
             pid = self._lock.previous.pid
             text = f"process {pid} ended without a word; its lock is taken over"

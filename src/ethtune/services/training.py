@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ethtune.core.compose import ComposedConfig
-from ethtune.core.errors import ConfigError, MachineError, RunError
-from ethtune.core.events import SILENT, Emit, Message
+from ethtune.core.errors import ConfigError, Interrupted, MachineError, RunError
+from ethtune.core.events import SILENT, Emit, Event, Message
 from ethtune.core.runfolder import RunFolder, open_run, read_json, write_json
 from ethtune.core.runlock import require_unheld
+from ethtune.core.signals import StopSignals
+from ethtune.services.continuation import (
+    fact_differences,
+    inexactness,
+    require_allowed,
+    version_differences,
+)
 from ethtune.services.preflight import dataset_folder, prepare_job, require_free
-from ethtune.services.rows import file_hashes
 from ethtune.services.runrecord import (
-    changed_versions,
+    facts_of,
     manifest_of,
+    record_changes,
     resumed_config,
+    rows_of,
+    versions,
     write_config,
 )
 from ethtune.services.session import Session, TrainingReport
+from ethtune.services.startingpoint import choose_start, clear_behind, require_work_left
+
+_STOPPING = "stopping after this step, with a checkpoint; again to stop at once"
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequest:
+    """What to go on with. ``checkpoint`` None is the newest that verifies.
+
+    ``overrides`` is for ``compose``; ``allowed`` are keys of ``continuation`` that may differ.
+    """
+
+    run: Path
+    overrides: Mapping[str, tuple[Any, str]]
+    checkpoint: Path | None = None
+    allowed: Collection[str] = ()
 
 
 def train(composed: ComposedConfig, *, command: str, events: Emit = SILENT) -> TrainingReport:
-    """A new run in ``training.output_dir``. Nothing stays behind when it fails before training.
+    """A new run in ``training.output_dir``. Nothing stays behind when it ends before training.
 
     Raises ConfigError, DataError, MachineError, RunError, DivergedError, Interrupted.
     """
@@ -33,53 +60,88 @@ def train(composed: ComposedConfig, *, command: str, events: Emit = SILENT) -> T
     folder = RunFolder(Path(config.training.output_dir))
     dataset = dataset_folder(config)
     require_free(folder)
+    said = _Said(events)
     for hint in composed.hints:
-        events(Message("info", hint))
-    prepared = prepare_job(config, dataset, events)
-    _create(folder.path)
-    session = Session(folder, composed, command, events)
-    try:
-        write_json(folder.manifest, manifest_of(prepared, config, dataset, command))
-        write_config(folder, composed)
-        return session.run(prepared, resume_from=None, first_step=0)
-    except (ConfigError, MachineError):
-        if not session.trained:
-            shutil.rmtree(folder.path, ignore_errors=True)
-        raise
+        said(Message("info", hint))
+    with _stop_signals(events) as signals:
+        prepared = prepare_job(config, dataset, said)
+        _create(folder.path)
+        session = Session(folder, config, command=command, events=events, signals=signals)
+        try:
+            write_config(folder, composed)
+            # last: a folder with a manifest is a run that can be resumed
+            write_json(folder.manifest, manifest_of(prepared, config, dataset, command))
+            return session.run(prepared, resume_from=None, first_step=0, said=said.messages)
+        except (ConfigError, MachineError, Interrupted, KeyboardInterrupt):
+            if not session.trained:
+                shutil.rmtree(folder.path, ignore_errors=True)
+            raise
 
 
-def resume(
-    path: Path,
-    *,
-    overrides: dict[str, tuple[Any, str]] | None = None,
-    checkpoint: Path | None = None,
-    command: str,
-    events: Emit = SILENT,
-) -> TrainingReport:
-    """Continue a run from ``checkpoint`` or its newest complete one.
+def resume(request: ResumeRequest, *, command: str, events: Emit = SILENT) -> TrainingReport:
+    """Continue a run as if it had not stopped.
 
-    Raises RunError when the data has changed or nothing is left to do, ConfigError when an
-    override would make it another run.
+    Raises ConfigError or RunError where it would be another run, or has nothing left to do.
     """
-    folder = open_run(path)
+    folder = open_run(request.run)
     require_unheld(folder.lock)
     manifest = read_json(folder.manifest)
-    composed = resumed_config(folder, overrides or {})
-    dataset = Path(str(manifest["dataset"]["path"]))
-    if file_hashes(dataset) != manifest["dataset"]["files"]:
-        raise RunError(
-            f"the rows in {dataset} are not those that {path} was trained on",
-            hint="restore them, or start a new run on the new data",
+    composed, found = resumed_config(folder, request.overrides)
+    dataset = _dataset(composed, manifest, is_given="data.dataset" in request.overrides)
+    found += version_differences(manifest.get("versions", {}), versions())
+    found += fact_differences(manifest, {"rows": rows_of(dataset)})
+    require_allowed(folder.path, found, request.allowed)
+    said = _Said(events)
+    start = choose_start(folder, request.checkpoint, said)
+    with _stop_signals(events) as signals:
+        prepared = prepare_job(composed.config, dataset, said)
+        facts = facts_of(prepared, dataset)
+        found += fact_differences(manifest, {k: v for k, v in facts.items() if k != "rows"})
+        changes = require_allowed(folder.path, found, request.allowed)
+        total_steps = composed.config.training.total_steps(len(prepared.rows.train))
+        is_changed = bool(request.overrides or request.checkpoint)
+        require_work_left(folder, start, total_steps, is_changed=is_changed)
+        session = Session(folder, composed.config, command=command, events=events, signals=signals)
+        clear_behind(folder, start, said)
+        write_config(folder, composed)
+        record_changes(folder, facts, changes, step=start.step)
+        for change in changes:
+            said(Message("warning", f"allowed: {change.line().strip()}"))
+        for sentence in inexactness(manifest, facts):
+            said(Message("warning", sentence))
+        return session.run(
+            prepared, resume_from=start.path, first_step=start.step, said=said.messages
         )
-    first_step, start = _starting_point(folder, checkpoint, events)
-    for line in changed_versions(manifest):
-        events(Message("warning", line))
-    prepared = prepare_job(composed.config, dataset, events)
-    total_steps = composed.config.training.total_steps(len(prepared.rows.train))
-    _require_work_left(folder, first_step, total_steps)
-    session = Session(folder, composed, command, events)
-    write_config(folder, composed)
-    return session.run(prepared, resume_from=start, first_step=first_step)
+
+
+class _Said:
+    """Passes events on, and keeps the messages for a log that is yet to be opened."""
+
+    def __init__(self, events: Emit) -> None:
+        self._events = events
+        self.messages: list[Message] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Message):
+            self.messages.append(event)
+        self._events(event)
+
+
+def _stop_signals(events: Emit) -> StopSignals:
+    return StopSignals(lambda: events(Message("warning", _STOPPING)))
+
+
+def _dataset(composed: ComposedConfig, manifest: Mapping[str, Any], *, is_given: bool) -> Path:
+    """Where the rows are now: a relative path in the config was of another working folder."""
+    if is_given:
+        return dataset_folder(composed.config)
+    try:
+        return Path(str(manifest["dataset"]["path"]))
+    except (KeyError, TypeError):
+        raise RunError(
+            "manifest.json does not say where the run's rows are",
+            hint="ethtune resume RUN --set data.dataset=FOLDER",
+        ) from None
 
 
 def _create(folder: Path) -> None:
@@ -89,32 +151,3 @@ def _create(folder: Path) -> None:
         raise MachineError(
             f"{folder} cannot be created: {error.strerror or error}", hint="choose another --output"
         ) from error
-
-
-def _starting_point(
-    folder: RunFolder, wanted: Path | None, events: Emit
-) -> tuple[int, Path | None]:
-    """Step and checkpoint to go on from; 0 and None when the run has no complete one."""
-    from ethtune.model.checkpoints import find_checkpoints
-
-    found = find_checkpoints(folder)
-    if wanted is not None:
-        found = [item for item in found if item.path.resolve() == wanted.resolve()]
-        if not found or found[0].problem:
-            problem = found[0].problem if found else f"it is no checkpoint of {folder.path}"
-            raise RunError(f"{wanted} cannot be used: {problem}")
-    for item in found:
-        if item.problem is None:
-            return item.step, item.path
-        events(Message("warning", f"{item.path.name} is skipped: {item.problem}"))
-    events(Message("warning", "the run has no complete checkpoint: it starts over"))
-    return 0, None
-
-
-def _require_work_left(folder: RunFolder, step: int, total: int) -> None:
-    """Steps, or the result alone: a run may have died between its last step and its adapter."""
-    if step > total or (step == total and folder.adapter.is_file()):
-        raise RunError(
-            f"nothing is left to do: {folder.path} is at step {step} of {total}",
-            hint=f"ethtune resume {folder.path} --set training.max_steps={step + 100}",
-        )

@@ -12,4 +12,12 @@ def show_training(report: TrainingReport, *, as_json: bool) -> None:
     if as_json:
         show_json(report.as_dict())
     else:
-        show(summary(report.state, report.run, predicted_bytes=report.predicted_bytes))
+        forecast = report.forecast
+        show(
+            summary(
+                report.state,
+                report.run,
+                predicted_bytes=forecast.process_bytes if forecast else None,
+                predicted_step_seconds=forecast.step_seconds if forecast else None,
+            )
+        )

@@ -10,7 +10,7 @@ import pytest
 
 from ethtune.core.runfolder import RunFolder
 from ethtune.model import checkpoints
-from ethtune.model.checkpoints import COMPLETE, commit, find_checkpoints, rotate, verify
+from ethtune.model.checkpoints import COMPLETE, commit, find_checkpoints, rotate, set_aside, verify
 
 FILES = {"adapter_model.safetensors": b"weights" * 40, "optimizer.pt": b"\x00\x01moments"}
 
@@ -45,12 +45,48 @@ def test_a_committed_checkpoint_is_whole_and_says_so(run):
     assert {stat.S_IMODE((final / name).stat().st_mode) for name in FILES} == {0o644}
 
 
-def test_the_same_step_again_replaces_the_old(run):
-    save(run, 7, {"optimizer.pt": b"old"})
-    final, _ = save(run, 7)
+def test_a_complete_step_is_not_written_again(run):
+    """There is no moment at which neither the old nor the new one stands."""
+    final, _ = save(run, 7, {"optimizer.pt": b"first"})
+    save(run, 7)
     assert verify(final) is None
-    assert not (final / "old").exists()
-    assert (final / "optimizer.pt").read_bytes() == FILES["optimizer.pt"]
+    assert (final / "optimizer.pt").read_bytes() == b"first"
+    assert os.listdir(run.path) == ["checkpoint-7"]
+
+
+def test_a_damaged_one_makes_way_and_is_kept(run):
+    final, _ = save(run, 7)
+    flip_a_bit(final)
+    save(run, 7)
+    assert verify(final) is None
+    assert sorted(os.listdir(run.path)) == ["checkpoint-7", "checkpoint-7.damaged"]
+    assert steps(run) == [7]
+    assert set_aside(final, "damaged").name == "checkpoint-7.damaged-2"
+
+
+def test_another_runs_and_misnamed_ones_are_told_apart(run):
+    run.manifest.write_text('{"id": "ours"}')
+    for step, run_id in ((2, "ours"), (4, "ours"), (6, "ours"), (900, "theirs")):
+        staging = run.path / checkpoints.STAGING
+        staging.mkdir()
+        (staging / "optimizer.pt").write_bytes(b"x")
+        commit(staging, run.path / f"checkpoint-{step}", run_id=run_id)
+    os.rename(run.path / "checkpoint-6", run.path / "checkpoint-7")
+    assert [(item.step, item.problem) for item in find_checkpoints(run)] == [
+        (900, "it belongs to another run"),
+        (7, "it holds step 6"),
+        (4, None),
+        (2, None),
+    ]
+    rotate(run, keep=2, spare=())
+    assert steps(run) == [2, 4, 7, 900]
+
+
+def test_one_of_another_format_is_named(run):
+    final, _ = save(run, 7)
+    plain = json.loads((final / COMPLETE).read_text())
+    (final / COMPLETE).write_text(json.dumps(plain | {"v": 1}))
+    assert "its format is version 1" in verify(final)
 
 
 def flip_a_bit(folder):
@@ -151,7 +187,7 @@ def test_a_crash_during_removal_leaves_no_half_checkpoint(run, monkeypatch):
 def test_the_manifest_lists_every_file_with_its_hash(run):
     final, _ = save(run, 1)
     plain = json.loads((final / COMPLETE).read_text())
-    assert plain["v"] == 1
+    assert (plain["v"], plain["step"]) == (2, 1)
     assert {name: entry["bytes"] for name, entry in plain["files"].items()} == {
         name: len(content) for name, content in FILES.items()
     }

@@ -40,6 +40,7 @@ def full_logits(model, batch):
 
 def test_a_batch_is_one_flat_sequence_without_padding():
     batch = batch_of(ROWS[:2], ROWS[2:3])
+    assert batch.pop("ids") == ["a", "b", "c"]
     assert {key: value.shape for key, value in batch.items()} == dict.fromkeys(
         ("input_ids", "labels", "position_ids"), (1, 17)
     )

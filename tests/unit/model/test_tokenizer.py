@@ -111,3 +111,36 @@ def test_without_a_network_a_hub_id_is_a_machine_error_with_a_way_out():
     with pytest.raises(MachineError) as caught:
         load_tokenizer(base, cache_dir=None, trust_remote_code=False)
     assert "smollm2-135m works offline" in caught.value.hint
+
+
+@pytest.mark.parametrize("has_template", [True, False])
+def test_many_are_counted_as_they_would_be_encoded(make_tokenizer, has_template):
+    tokenizer = make_tokenizer() if has_template else make_tokenizer(None)
+    tokenizer.add_bos_token = not has_template
+    prompts = PromptTokenizer(tokenizer)
+    texts = ["a", "two words", "", "é<|im_end|>"]
+    counted = prompts.count_tokens([[("user", text)] for text in texts], texts)
+    assert counted == [
+        (len(prompts.encode_prompt(text)), len(prompts.encode_completion(text))) for text in texts
+    ]
+    assert prompts.count_tokens([], []) == []
+    assert prompts.count_tokens([[]], ["a text"]) == [(0, 7)]
+
+
+def test_every_turn_of_a_conversation_is_counted(make_tokenizer):
+    prompts = PromptTokenizer(make_tokenizer())
+    question = [("user", "abc")]
+    talk = [("system", "s"), *question, ("assistant", "de"), ("user", "f")]
+    (short, _), (long, _) = prompts.count_tokens([question, talk], ["", ""])
+    turns = ["system\ns", "user\nabc", "assistant\nde", "user\nf"]
+    assert long == sum(len(turn) + 3 for turn in turns) + len("assistant\n") + 1
+    assert short < long
+
+
+def test_a_role_that_a_template_refuses_is_counted_as_said_by_the_user(make_tokenizer):
+    refusing = (
+        "{% for m in messages %}{% if m['role'] not in ('user', 'assistant') %}"
+        "{{ raise_exception('no such role') }}{% endif %}{{ m['content'] }}<|im_end|>{% endfor %}"
+    )
+    prompts = PromptTokenizer(make_tokenizer(refusing))
+    assert prompts.count_tokens([[("tool", "ab"), ("user", "c")]], ["d"]) == [(5, 2)]

@@ -10,15 +10,19 @@ from ethtune.core.config import Config
 from ethtune.core.errors import DivergedError
 from ethtune.core.events import CheckpointSaved, Evaluated, Message, StepLogged
 from ethtune.core.runfolder import RunFolder
+from ethtune.core.signals import StopSignals
 from ethtune.core.tokens import TokenRow
+from ethtune.model import saving
 from ethtune.model import trainer as module
 from ethtune.model.basemodels import BaseModel
 from ethtune.model.batches import to_dataset
 from ethtune.model.checkpoints import find_checkpoints
+from ethtune.model.context import RunContext
 from ethtune.model.device import choose_device
 from ethtune.model.load import add_adapter, load_base
 from ethtune.model.loss import labelled_loss
 from ethtune.model.trainer import QLoraTrainer
+from ethtune.model.validation import evaluation_mode
 
 ROWS = [
     TokenRow(f"row {n}", (1, *range(20 + n, 40 + n), *range(100, 110), 2), 21, 2) for n in range(12)
@@ -42,10 +46,8 @@ def make_trainer(tiny_model, make_tokenizer, tmp_path):
         device, events = choose_device(config), []
         model = load_base(BaseModel("tiny", str(tiny_model), "local folder"), config, device)
         trainer = QLoraTrainer(
-            run=run,
-            config=config,
+            context=RunContext(run, config, events.append, StopSignals(lambda: None)),
             device=device,
-            emit=events.append,
             datasets=(to_dataset([[row] for row in ROWS]), to_dataset([ROWS[:3], ROWS[3:5]])),
             model=add_adapter(model, config.lora, seed=1),
             processing_class=make_tokenizer(),
@@ -82,8 +84,7 @@ def test_validation_counts_every_token_once(make_trainer):
     trainer, _, events = make_trainer()
     metrics = trainer.evaluate()
     batches = list(trainer.get_eval_dataloader())
-    with torch.no_grad(), trainer.compute_loss_context_manager():
-        module._evaluation_mode(trainer.model)
+    with torch.no_grad(), evaluation_mode(trainer.model):
         parts = [labelled_loss(trainer.model, batch) for batch in batches]
     num_labels = sum(count for *_, count in parts)
     assert num_labels == 5 * 11
@@ -132,8 +133,7 @@ def test_the_loss_of_a_step_is_the_mean_over_its_labels(make_trainer):
     rows = [ROWS[0], long]
     batches = [trainer.data_collator(list(to_dataset([[row]]))) for row in rows]
     total = sum(row.num_labels for row in rows)
-    module._evaluation_mode(trainer.model)
-    with torch.no_grad():
+    with evaluation_mode(trainer.model), torch.no_grad():
         losses = [trainer.compute_loss(trainer.model, b, num_items_in_batch=total) for b in batches]
         parts = [labelled_loss(trainer.model, batch) for batch in batches]
     step = sum(map(float, losses))
@@ -142,7 +142,7 @@ def test_the_loss_of_a_step_is_the_mean_over_its_labels(make_trainer):
 
 def test_steps_are_told_with_tokens_and_time(make_trainer):
     trainer, _, events = make_trainer()
-    trainer.start_window()
+    trainer.begin()
     trainer.train()
     logged = of(StepLogged, events)
     assert [event.step for event in logged] == [1, 2, 3, 4]
@@ -178,7 +178,10 @@ def test_what_is_no_number_ends_the_run_before_the_optimizer_sees_it(
     monkeypatch.setattr(module, "labelled_loss", fails_later)
     with pytest.raises(DivergedError, match=message) as caught:
         trainer.train()
-    assert f"{run.path} keeps its checkpoints" in caught.value.hint
+    rows = {row.id for row in ROWS}
+    named = caught.value.message.partition("Rows of the batch: ")[2].split(", ")
+    assert set(named) < rows
+    assert (caught.value.last_step, caught.value.good_step) == (3, 2)
     trained = [value for value in trainer.model.parameters() if value.requires_grad]
     assert all(bool(torch.isfinite(value).all()) for value in trained)
     assert [(item.step, item.problem) for item in find_checkpoints(run)] == [(2, None), (1, None)]
@@ -186,20 +189,20 @@ def test_what_is_no_number_ends_the_run_before_the_optimizer_sees_it(
 
 def test_a_disk_that_refuses_costs_a_checkpoint_not_the_run(make_trainer, monkeypatch):
     trainer, run, events = make_trainer()
-    commit = module.commit
+    commit = saving.commit
 
-    def refuse_second(staging, final):
+    def refuse_second(staging, final, **label):
         if final.name == "checkpoint-2":
             raise OSError(28, "No space left on device")
-        return commit(staging, final)
+        return commit(staging, final, **label)
 
-    monkeypatch.setattr(module, "commit", refuse_second)
+    monkeypatch.setattr(saving, "commit", refuse_second)
     trainer.train()
     assert trainer.state.global_step == 4
     assert [event.step for event in of(CheckpointSaved, events)] == [1, 3, 4]
     (told,) = of(Message, events)
     assert told.level == "error"
-    assert "checkpoint 2 could not be saved" in told.text
+    assert "checkpoint 2 could not be saved: No space left on device" in told.text
     assert not (run.path / ".staging").exists()
 
 
@@ -209,4 +212,5 @@ def test_a_checkpoint_holds_no_pickle_of_arguments_and_no_foreign_card(make_trai
     names = {item.name for item in run.path.rglob("*")}
     assert "training_args.bin" not in names
     assert "README.md" not in names
-    assert {"adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"} <= names
+    assert {"adapter_model.safetensors", "training_state.safetensors"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]

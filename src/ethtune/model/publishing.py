@@ -1,0 +1,52 @@
+"""A trained model in, the result of its run out: an adapter folder for plain peft, whole or not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from safetensors import SafetensorError
+
+from ethtune.core.atomic import fsync_folder
+from ethtune.core.errors import MachineError
+from ethtune.core.runfolder import RunFolder
+from ethtune.model.adapterfiles import adapter_tensors, write_adapter
+from ethtune.model.checkpoints import COMPLETE, STAGING, seal
+
+
+@dataclass(frozen=True, slots=True)
+class ResultLabel:
+    """``step`` is where training ended, early perhaps; ``total_steps`` what was planned."""
+
+    run_id: str | None
+    step: int
+    total_steps: int
+
+
+def publish(run: RunFolder, model: Any, tokenizer: dict[str, bytes], label: ResultLabel) -> None:
+    """Exchange the folder's result, if it had one, for this one.
+
+    COMPLETE.json goes first and comes last: while it is missing there is no result. Raises
+    MachineError where the disk refuses.
+    """
+    staging = run.path / STAGING
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        write_adapter(model, adapter_tensors(model), staging)
+        for name, content in tokenizer.items():
+            (staging / name).write_bytes(content)
+        seal(staging, step=label.step, run_id=label.run_id, total_steps=label.total_steps)
+        (run.path / COMPLETE).unlink(missing_ok=True)
+        for name in sorted(os.listdir(staging), key=lambda name: (name == COMPLETE, name)):
+            os.replace(staging / name, run.path / name)
+        fsync_folder(run.path)
+    except (OSError, SafetensorError) as error:
+        raise MachineError(
+            f"the result could not be written to {run.path}: {error}",
+            hint=f"free disk space, then ethtune resume {run.path}: its checkpoints are complete",
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
