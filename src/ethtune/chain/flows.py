@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ethtune.chain.protocols import NATIVE, WETH
+from ethtune.chain.protocols import CRYPTOPUNKS, NATIVE, WETH
 from ethtune.core.described import DecodedEvent, DescribedTransaction, Value
 
 ZERO_ADDRESS = "0x" + "0" * 40
@@ -56,7 +56,9 @@ def _transfers(
     event: DecodedEvent, described: DescribedTransaction, is_mainnet: bool
 ) -> Iterator[Transfer]:
     values = [argument.value for argument in event.arguments]
-    if event.name == "Transfer":
+    if event.address == CRYPTOPUNKS and is_mainnet:
+        yield from _punk(event)
+    elif event.name == "Transfer":
         yield from _plain_transfer(event, described)
     elif event.name == "TransferSingle":
         _, sender, to, token_id, amount = map(str, values)
@@ -67,6 +69,16 @@ def _transfers(
         account, amount = map(str, values)
         sides = (ZERO_ADDRESS, account) if event.name == "Deposit" else (account, ZERO_ADDRESS)
         yield Transfer(WETH, *sides, int(amount))
+
+
+def _punk(event: DecodedEvent) -> Iterator[Transfer]:
+    """Older than any standard: its Transfer counts punks, only its own events tell which."""
+    values = {argument.name: str(argument.value) for argument in event.arguments}
+    if event.name == "PunkTransfer":
+        yield Transfer(event.address, values["from"], values["to"], 1, values["punkIndex"])
+    elif event.name == "PunkBought":
+        sides = values["fromAddress"], values["toAddress"]
+        yield Transfer(event.address, *sides, 1, values["punkIndex"])
 
 
 def _plain_transfer(event: DecodedEvent, described: DescribedTransaction) -> Iterator[Transfer]:

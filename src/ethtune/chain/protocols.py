@@ -10,6 +10,7 @@ from importlib.resources import files
 from ethtune.chain.signatures import read_asset
 
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
+CRYPTOPUNKS = "0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb"
 NATIVE = "ETH"
 
 

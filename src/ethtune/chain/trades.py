@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ethtune.chain.actors import Call
+from ethtune.chain.describe import path_tokens
 from ethtune.chain.flows import ZERO_ADDRESS
 from ethtune.chain.protocols import NATIVE
 from ethtune.core.abi import Parameter, parse_parameters
@@ -17,12 +18,17 @@ from ethtune.core.described import Value
 
 NATIVE_PLACEHOLDER = "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 
-_SOLD = ("srcToken", "fromToken", "tokenFrom", "inputToken", "tokenIn", "sellToken", "token")
+_SOLD = (
+    "srcToken", "fromToken", "tokenFrom", "inputToken", "tokenIn", "sellToken",
+    "sendingAssetId", "token",
+)  # fmt: skip
 _SOLD_AMOUNTS = (
     "inputTokenAmount", "fromTokenAmount", "fromAmount", "amountIn", "sellAmount", "inputAmount",
     "amount",
 )  # fmt: skip
-_BOUGHT = ("dstToken", "destToken", "toToken", "outputToken", "tokenOut", "buyToken")
+_BOUGHT = (
+    "dstToken", "destToken", "toToken", "outputToken", "tokenOut", "buyToken", "receivingAssetId",
+)  # fmt: skip
 _LEAST = (
     "minReturnAmount", "minReturn", "minOutputTokenAmount", "outputMin", "minAmountOut",
     "toAmount", "amountOutMin", "minBuyAmount", "buyAmount",
@@ -31,6 +37,8 @@ _PAYEES = (
     "dstReceiver", "beneficiary", "outputReceiver", "recipient", "receiver", "to",
 )  # fmt: skip
 _PATHS = ("tokens", "path")
+_PACKED_PATH = "encodedPath"
+_FOR_ETHER = "sellTokenForEth"
 _ADDRESS_DIGITS = 42
 
 
@@ -48,10 +56,12 @@ class Trade:
 def read_trade(call: Call) -> Trade:
     """From the call's own arguments and, where it only carries a trade, from the carried call."""
     values = dict(_named(call))
-    path = next((values[name] for name in _PATHS if isinstance(values.get(name), tuple)), ())
+    path = _path(values)
     sold, bought = _token(values, _SOLD), _token(values, _BOUGHT)
     if len(path) > 1 and all(isinstance(item, str) for item in path):
         sold, bought = sold or _asset(str(path[0])), bought or _asset(str(path[-1]))
+    if (call.function or "").startswith(_FOR_ETHER):
+        bought = NATIVE
     payee = next((values[name] for name in _PAYEES if name in values), None)
     is_other = isinstance(payee, str) and len(payee) == _ADDRESS_DIGITS and payee != ZERO_ADDRESS
     return Trade(
@@ -91,6 +101,14 @@ def _opened(parameter: Parameter, value: Value | None) -> Iterator[tuple[str, Va
             yield from _opened(member, item)
     else:
         yield parameter.name, value
+
+
+def _path(values: Mapping[str, Value]) -> tuple[Value, ...]:
+    packed = values.get(_PACKED_PATH)
+    if isinstance(packed, str):
+        return tuple("0x" + digits for digits in path_tokens(packed))
+    paths = (values.get(name) for name in _PATHS)
+    return next((path for path in paths if isinstance(path, tuple)), ())
 
 
 def _token(values: Mapping[str, Value], names: tuple[str, ...]) -> str | None:

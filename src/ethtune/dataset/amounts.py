@@ -16,9 +16,10 @@ SOLD_IN_POOL, BOUGHT_IN_POOL = "poolKey[in]", "poolKey[out]"
 
 _IN = ("tokenIn", "currencyIn", SOLD_IN_POOL, FIRST_IN_PATH)
 _OUT = ("tokenOut", "currencyOut", "outputToken", BOUGHT_IN_POOL, LAST_IN_PATH)
-_SOLD = ("sellToken", "inputToken", FIRST_IN_PATH)
+_SOLD = ("sellToken", "inputToken", "srcToken", FIRST_IN_PATH)
 _BOUGHT = ("buyToken", "outputToken", LAST_IN_PATH)
-_FROM, _TO = ("fromToken", "srcToken", "fromAssetId"), ("toToken", "destToken", "toAssetId")
+_FROM = ("fromToken", "srcToken", "fromAssetId", "sendingAssetId")
+_TO = ("toToken", "destToken", "toAssetId")
 _ONE = ("token", "asset", "reserve", "srcToken", "tokenFrom", "l1Token", "localToken", "rootToken")
 
 # amount → the arguments beside it that may name its token
@@ -30,20 +31,22 @@ _COUNTED: dict[str, tuple[str, ...]] = {
     "amountTokenDesired": ("token",), "amountTokenMin": ("token",),
     "amount0": ("token0",), "amount0Desired": ("token0",), "amount0Min": ("token0",),
     "amount0Max": ("currency0",), "amount1Max": ("currency1",),
-    "maxAmount": ("token",), "minAmount": ("token",), "minAmountOut": ("buyToken",),
+    "maxAmount": ("token",), "minAmount": ("token",),
+    "minAmountOut": ("buyToken", "receivingAssetId"),
     "amount1": ("token1",), "amount1Desired": ("token1",), "amount1Min": ("token1",),
     "sellAmount": _SOLD, "inputTokenAmount": _SOLD, "inputAmount": _SOLD,
     "buyAmount": _BOUGHT, "minBuyAmount": _BOUGHT,
     "minOutputTokenAmount": _BOUGHT, "outputTokenAmount": _BOUGHT,
-    "minReturn": ("dstToken",), "minReturnAmount": ("dstToken",),
+    "minReturn": ("dstToken",), "minReturnAmount": ("dstToken", "toToken"),
     "spentAmount": ("srcToken",), "returnAmount": ("dstToken", "toToken"),
     "srcAmount": ("srcToken",), "receivedAmount": ("destToken",), "outputMin": ("outputToken",),
     "debtToCover": ("debtAsset",), "liquidatedCollateralAmount": ("collateralAsset",),
     "amount": _ONE, "value": _ONE, "amountMin": _ONE, "amountMinimum": _ONE, "minBalance": _ONE,
     "considerationAmount": ("considerationToken",), "offerAmount": ("offerToken",),
     "startAmount": ("token",), "endAmount": ("token",),
-    "fromAmount": _FROM, "toAmount": _TO, "expectedAmount": _TO, "quotedAmount": _TO,
-    "amountETHMin": (), "wad": (), "addedValue": (), "subtractedValue": (),
+    "fromAmount": _FROM, "fromTokenAmount": _FROM,
+    "toAmount": _TO, "expectedAmount": _TO, "quotedAmount": _TO,
+    "amountETHMin": (), "wad": (), "wstETHAmount": (), "addedValue": (), "subtractedValue": (),
     "price": ("currency", "paymentToken"),
     "baseCost": (), "premium": (), "cost": (),
 }  # fmt: skip
@@ -53,7 +56,7 @@ _ETHER_ALONE = frozenset({
     "executeUserOp", "executeUserOpWithErrorString",
 })  # fmt: skip
 _CALL_FIELDS = ("target", "data")  # of a struct that is a call: its value is ether
-_ALWAYS_OWN = frozenset({"wad", "addedValue", "subtractedValue"})
+_ALWAYS_OWN = frozenset({"wad", "wstETHAmount", "addedValue", "subtractedValue"})
 _OWN_AMOUNT = frozenset({
     "transfer", "transferFrom", "approve", "permit", "withdraw",
     "Transfer", "Approval", "Submitted",

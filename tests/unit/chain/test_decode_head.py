@@ -31,6 +31,12 @@ ALLOWANCE_HOLDER = "0x0000000000001ff3684f28c67538d4d072c22734"
 KYBER = "0x6131b5fae19ea4f9d964eac0408e4408b66337b5"
 PANCAKE = "0x13f4ea83d0bd40e75c8222255bc855a974568dd4"
 NATIVE = "0x" + "e" * 40
+POSITIONS_3 = "0xc36442b4a4522e871399cd717abdd847ab11fe88"
+ZERO_EX = "0xdef1c0ded9bec7f1a1670819833240f027b25eff"
+LIFI = "0x1231deb6f5749ef6ce6943a275a1d3e7486f4eae"
+BLUR = "0x000000000000ad05ccc4f10045630fb830b95127"
+ROUTER = "0x" + "0" * 39 + "2"
+BLUR_EXECUTE = next(f.canonical for f in functions().values() if "buyOrder" in f.text)
 
 
 def call(canonical: str, *values: object) -> str:
@@ -79,6 +85,11 @@ def read(given: Transaction) -> dict:
 
 def amounts(*pairs: tuple[str, str]) -> list[dict]:
     return [{"asset": asset, "amount": amount} for asset, amount in pairs]
+
+
+def blur_order(trader: str, side: int, token_id: int) -> tuple:
+    order = (trader, side, ZERO, POOL, token_id, 1, ZERO, ETHER, 1, 9, [], 1, b"")
+    return order, 27, bytes(32), bytes(32), b"", 0, 5
 
 
 def packed(to: str, data: str) -> bytes:
@@ -343,6 +354,66 @@ PLANNED = {
         {"action": "nft_trade", "protocol": "seaport"}
         | {"sent": amounts(("ETH", "1.000000000000000009"))}
         | {"received": [{"asset": POOL, "token_id": "7"}]},
+    ),
+    "v4 position for someone else": (
+        transaction(
+            POSITIONS_4,
+            call("modifyLiquidities(bytes,uint256)", encode(["bytes", "bytes[]"], plan(
+                step("MINT_POSITION", POOL_KEY, -10, 10, 5, 0, 3_000_000, YOU, b""))), 9),
+        ),
+        {"action": "add_liquidity", "protocol": "uniswap_v4", "recipient": YOU}
+        | {"sent": [{"asset": "USDC", "amount": "3", "bound": "max"}]},
+    ),
+    "v3 position for someone else": (
+        transaction(POSITIONS_3, call(
+            "mint((address,address,uint24,int24,int24,uint256,uint256,uint256,uint256,address,"
+            "uint256))", (USDC, WETH, 500, -10, 10, 3_000_000, 0, 0, 0, YOU, 9))),
+        {"action": "add_liquidity", "protocol": "uniswap_v3", "recipient": YOU}
+        | {"sent": [{"asset": "USDC", "amount": "3", "bound": "max"}]},
+    ),
+    "what is left of the ether unwraps after the promise": (
+        transaction(
+            ROUTER_4,
+            routed(
+                step("WRAP_ETH", ROUTER, ETHER),
+                step("V2_SWAP_EXACT_OUT", ROUTER, 3_010_000, ETHER, [WETH, USDC], False),
+                step("SWEEP", USDC, ME, 3_000_000),
+                step("UNWRAP_WETH", ME, 0),
+            ),
+            value=ETHER,
+        ),
+        {"action": "swap", "protocol": "uniswap_v2", "via": ["universal_router"]}
+        | {"sent": [{"asset": "ETH", "amount": "1", "bound": "max"}]}
+        | {"received": [{"asset": "USDC", "amount": "3", "bound": "min"}]},
+    ),
+    "packed path": (
+        transaction(
+            ZERO_EX,
+            call("sellEthForTokenToUniswapV3(bytes,uint256,address)",
+                 data(WETH + "0001f4" + USDC[2:]), 5, ZERO),
+            value=ETHER,
+        ),
+        {"action": "swap", "protocol": "zero_ex", "sent": amounts(("ETH", "1"))}
+        | {"received": [{"asset": "USDC", "amount": "0.000005", "bound": "min"}]},
+    ),
+    "packed path to ether": (
+        transaction(ZERO_EX, call(
+            "sellTokenForEthToUniswapV3(bytes,uint256,uint256,address)",
+            data(USDC + "0001f4" + WETH[2:]), 3_000_000, 5, ZERO)),
+        {"action": "swap", "protocol": "zero_ex", "sent": SOLD}
+        | {"received": [{"asset": "ETH", "amount": "0.000000000000000005", "bound": "min"}]},
+    ),
+    "trade that a bridge aggregator carries": (
+        transaction(LIFI, call(
+            "swapTokensSingleV3ERC20ToERC20(bytes32,string,string,address,uint256,(address,"
+            "address,address,address,uint256,bytes,bool))", bytes(32), "a", "b", ME, 5,
+            (POOL, POOL, USDC, WETH, 3_000_000, b"", True))),
+        {"action": "swap", "protocol": "lifi", "sent": SOLD}
+        | {"received": [{"asset": "WETH", "amount": "0.000000000000000005", "bound": "min"}]},
+    ),
+    "a bid for any of a collection takes the seller's": (
+        transaction(BLUR, call(BLUR_EXECUTE, blur_order(ME, 1, 7), blur_order(YOU, 0, 0))),
+        {"action": "nft_trade", "protocol": "blur", "sent": [{"asset": POOL, "token_id": "7"}]},
     ),
     "transfers of a batch add up": (
         transaction(POOL, batched(packed(USDC, TRANSFER), packed(USDC, TRANSFER))),

@@ -37,6 +37,10 @@ EIGEN_STRATEGIES = "0x858646372cc42e1a627fce94aa7a7033e7cf075a"
 EIGEN_AIRDROP = "0x035bdaeab85e47710c27eda7fd754ba80ad4ad02"
 RAILGUN = "0xfa7093cdd9ee6932b4eb2c9e1cde7ce00b1fa4b9"
 DIVA_GOVERNOR = "0xfb6b7c11a55c57767643f1ff65c34c8693a11a70"
+PUNKS = "0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb"
+CELER = "0x5427fefa711eff984124bfbb1ab6fbf5e3da1820"
+GAS_ZIP = "0x9e22ebec84c7e4c4bd6d4ae7ff6f4d436d6d8390"
+IMMUTABLE_X = "0x5fdcca53617f4d2b9134b29090c87d01058e27e9"
 JOIN, EXIT = "0x3b4da69f", "0xef693bed"
 
 
@@ -294,3 +298,113 @@ def test_plain_payment_to_a_bridge_before_signing():
         "outcome": "unknown",
         "sent": [{"asset": "ETH", "amount": "1"}],
     }
+
+
+RECORDED = {
+    "a punk, older than any standard": (
+        transaction(
+            PUNKS,
+            call("buyPunk(uint256)", 7),
+            value=ETHER,
+            logs=[
+                moved(PUNKS, YOU, ME, 1),
+                log(PUNKS, "PunkBought(uint256,uint256,address,address)", 7, ETHER, YOU, ME),
+            ],
+        ),
+        {"action": "nft_trade", "protocol": "cryptopunks"}
+        | {"sent": [{"asset": "ETH", "amount": "1"}]}
+        | {"received": [{"asset": PUNKS, "token_id": "7"}]},
+    ),
+    "rewards along with a stake that is given back": (
+        transaction(
+            POOL,
+            call("withdrawAndHarvest(uint256,uint256,address)", 0, 5, ME),
+            logs=[
+                moved(USDC, POOL, ME, 2),
+                moved(USDC, POOL, ME, 5),
+                log(POOL, "Harvest(address,uint256,uint256)", ME, 0, 2),
+            ],
+        ),
+        {"action": "unstake", "received": [{"asset": "USDC", "amount": "0.000007"}]}
+        | {"secondary": ["claim"]},
+    ),
+    "rewards that only accrue": (
+        transaction(
+            POOL,
+            call("deposit(uint256)", 5),
+            logs=[
+                log(
+                    YOU, "DistributedSupplierComp(address,address,uint256,uint256)", POOL, ME, 0, 9
+                ),
+                moved(USDC, ME, POOL, 5),
+                moved(POOL, ZERO, ME, 7),
+            ],
+        ),
+        {"action": "deposit", "sent": [{"asset": "USDC", "amount": "0.000005"}]}
+        | {"received": [{"asset": POOL, "amount": "7"}]},
+    ),
+    "no farm counts as many pools": (
+        transaction(
+            POOL,
+            call("withdrawAll(uint256)", ETHER),
+            logs=[
+                moved(POOL, ME, ZERO, ETHER),
+                moved(USDC, POOL, ME, 1),
+                moved(DAI, POOL, ME, ETHER),
+            ],
+        ),
+        {"action": "remove_liquidity", "sent": [{"asset": POOL, "amount": str(ETHER)}]}
+        | {
+            "received": [
+                {"asset": "DAI", "amount": "1"},
+                {"asset": "USDC", "amount": "0.000001"},
+            ]
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_whole_record(name):
+    given, expected = RECORDED[name]
+    assert read(given) == expected | {"outcome": "success"}
+
+
+PLANNED = {
+    "a vote that costs ether": (
+        transaction(POOL, call("delegate(address)", YOU), value=1),
+        {"action": "unknown", "sent": [{"asset": "ETH", "amount": "0.000000000000000001"}]},
+    ),
+    "a bridge's own pool": (
+        transaction(CELER, call("addLiquidity(address,uint256)", USDC, 5)),
+        {"action": "add_liquidity", "protocol": "celer"}
+        | {"sent": [{"asset": "USDC", "amount": "0.000005"}]},
+    ),
+    "pool numbers that are addresses": (
+        transaction(POOL, call("withdraw(uint256,uint256)", int(ME, 16), 5)),
+        {"action": "unknown"},
+    ),
+    "a bridge's owner in the place of a pool": (
+        transaction(IMMUTABLE_X, call("withdraw(uint256,uint256)", 2**250, 2**249)),
+        {"action": "bridge", "protocol": "immutable_x"},
+    ),
+    "nothing staked fetches rewards": (
+        transaction(POOL, call("deposit(uint256,uint256)", 3, 0)),
+        {"action": "claim"},
+    ),
+    "rewards or new NFTs": (transaction(POOL, call("claim(uint256)", 3)), {"action": "unknown"}),
+    "arguments of another layout": (
+        transaction(POOL, "0x00000000" + "01" * 16, value=ETHER),
+        {"action": "unknown", "sent": [{"asset": "ETH", "amount": "1"}]},
+    ),
+    "a bridge that looks like a vault": (
+        transaction(GAS_ZIP, call("deposit(uint256,address)", 57, ME), value=ETHER),
+        {"action": "bridge", "protocol": "gas_zip"} | {"sent": [{"asset": "ETH", "amount": "1"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_before_signing(name):
+    given, expected = PLANNED[name]
+    assert read(given.before_signing()) == expected | {"outcome": "unknown"}

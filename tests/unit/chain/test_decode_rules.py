@@ -328,7 +328,8 @@ PLANNED = {
     ),
     "market with ether": (
         transaction(SEAPORT, "0xdeadbeef", value=ETHER),
-        {"action": "nft_trade", "protocol": "seaport", "sent": amounts(("ETH", "1"))},
+        {"action": "nft_trade", "protocol": "seaport"}
+        | {"sent": [{"asset": "ETH", "amount": "1", "bound": "max"}]},
     ),
     "bridge by another name": (
         transaction(STARKGATE, call("deposit(uint256,uint256)", 5, 6), value=ETHER),

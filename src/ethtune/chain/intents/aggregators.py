@@ -16,12 +16,13 @@ from ethtune.core.transaction import UINT256_MAX
 _SWAPS = ("swap", "unoswap", "sell", "transformERC20", "multiplex", "uniswapV3Swap", "ethUnoswap")
 
 _ORDER = "createOrder"  # ether handed over; what it buys comes in another transaction
+_SETTLEMENT = "settle"  # a solver's, of what others ordered
 
 
 def swap(case: Case) -> Intent | None:
     """A trade through an aggregator on the list."""
     contract = case.contract
-    if contract is None or contract.role != "aggregator":
+    if contract is None or contract.role != "aggregator" or case.call.function == _SETTLEMENT:
         return None
     if case.call.function == _ORDER:
         ether = case.movement(NATIVE, case.call.value_wei)
@@ -29,12 +30,16 @@ def swap(case: Case) -> Intent | None:
     trade = read_trade(case.call)
     if case.is_settled:
         return _settled(case, contract.protocol, trade)
-    if not _is_trade(case, trade):
-        return None
+    return planned_trade(case, contract.protocol) if _is_trade(case, trade) else None
+
+
+def planned_trade(case: Case, protocol: str | None) -> Intent:
+    """What the calldata says will be sold and bought."""
+    trade = read_trade(case.call)
     is_own = trade.payee in (None, case.actor)
     return case.intent(
         "swap",
-        contract.protocol,
+        protocol,
         sent=_sold(case, trade),
         received=_bought(case, trade) if is_own else (),
         recipient=None if is_own else trade.payee,

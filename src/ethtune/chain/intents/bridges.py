@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ethtune.chain.case import Case
 from ethtune.chain.protocols import NATIVE
+from ethtune.chain.signatures import promises
 from ethtune.core.intent import Intent
+
+_OF_POOLS = ("add_liquidity", "remove_liquidity")  # bridges pay from them
 
 
 def payment(case: Case) -> Intent | None:
@@ -16,9 +19,11 @@ def payment(case: Case) -> Intent | None:
 
 
 def bridge(case: Case) -> Intent | None:
-    """Whatever function was called: a bridge takes assets here and frees them here."""
-    contract = case.contract
+    """Almost whatever function was called: a bridge takes assets here and frees them here."""
+    contract, promise = case.contract, promises().get(case.call.signature or "")
     if contract is None or contract.role != "bridge":
+        return None
+    if promise is not None and promise.action in _OF_POOLS:
         return None
     if not (case.net if case.is_settled else case.call.value_wei):
         return None

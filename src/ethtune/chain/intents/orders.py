@@ -34,7 +34,7 @@ def read_terms(case: Case) -> Terms:
     """The terms of the call, as far as they are certain."""
     needed, read = _READERS.get(case.call.function or "", ("", _several))
     terms = read(case) if needed in case.call.arguments else None
-    return terms or Terms((case.movement(NATIVE, case.call.value_wei),))
+    return terms or _several(case)
 
 
 def _basic_order(case: Case) -> Terms:
@@ -49,10 +49,8 @@ def _basic_order(case: Case) -> Terms:
     if order_type >= _FIRST_BID:
         money = case.movement(offered[0], max(0, offered[1] - others))
         return Terms((case.movement(asked[0], asked[1], token_id=asked[2]),), (money,))
-    price = (
-        case.movement(NATIVE, call.value_wei)
-        if order_type < _FIRST_TOKEN_ORDER
-        else case.movement(asked[0], asked[1] + others)
+    price = case.movement(
+        NATIVE if order_type < _FIRST_TOKEN_ORDER else asked[0], asked[1] + others
     )
     return Terms((price,), (case.movement(offered[0], offered[1], token_id=offered[2]),))
 
@@ -106,14 +104,23 @@ def _several(case: Case) -> Terms:
 
 def _blur(case: Case) -> Terms:
     """The buyer's order names both sides; a seller's proceeds depend on fees."""
-    order = case.call.arguments["buyOrder"]
-    buyer, collection, token_id, price = (str(order[place]) for place in (0, 3, 4, 7))
+    order, offer = case.call.arguments["buyOrder"], case.call.arguments["sellOrder"]
+    buyer, price = str(order[0]), str(order[7])
+    collection, token_id = str(offer[3]), str(offer[4])  # a bid may be for any of a collection
     nft = case.movement(collection, 1, token_id=token_id)
     if buyer != case.actor:
         return Terms((nft,))
     token = str(order[6])
     asset = NATIVE if token == ZERO_ADDRESS else token
     return Terms((case.movement(asset, int(price)),), (nft,))
+
+
+def _wyvern(case: Case) -> Terms | None:
+    """At fixed prices the value is spent; an auction returns a part of it."""
+    kinds = case.call.arguments["feeMethodsSidesKindsHowToCalls"]
+    if {kinds[2], kinds[6]} != {"0"}:
+        return None
+    return Terms((case.movement(NATIVE, case.call.value_wei),))
 
 
 def _blur_single(case: Case) -> Terms:
@@ -150,6 +157,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Case], Terms | None]]] = {
     "fulfillAvailableOrders": ("orders", _several),
     "fulfillAvailableAdvancedOrders": ("advancedOrders", _several),
     "execute": ("buyOrder", _blur),
+    "atomicMatch_": ("feeMethodsSidesKindsHowToCalls", _wyvern),
     "takeAskSingle": ("exchange", _blur_single),
     "takeAskSinglePool": ("exchange", _blur_single),
     "takeBidSingle": ("exchange", _blur_single),

@@ -22,9 +22,9 @@ _LOANS: dict[frozenset[Action], Action] = {
 
 
 def is_borne_out(case: Case, action: Action) -> bool:
-    """True before signing and after a failure: then the claim is the attempt."""
+    """True before signing and after a failure, for the claim is the attempt; votes cost nothing."""
     if not case.is_settled:
-        return True
+        return action != "governance" or not case.call.value_wei
     fungible = all(token_id is None for _, token_id in case.net)
     has_given, has_got = bool(case.gave()), bool(case.got())
     if action in _GIVES:

@@ -12,7 +12,7 @@ from ethtune.chain.case import Case
 from ethtune.chain.flows import ZERO_ADDRESS
 from ethtune.chain.intents.plausible import is_borne_out, loan
 from ethtune.chain.protocols import WETH, protocol_of
-from ethtune.chain.signatures import meaning_of
+from ethtune.chain.signatures import meaning_of, promises
 from ethtune.core.described import DecodedEvent
 from ethtune.core.intent import Action, Intent
 
@@ -30,10 +30,18 @@ def reported(case: Case) -> Intent | None:
         if len(found) > 1:
             found.pop(action, None)
     main = loan(found)
-    if main is None:
+    if main is None or (main == "claim" and _is_promised_more(case)):
         return None
     event = found.get(main) or next(iter(found.values()))
     return case.intent(main, protocol(case, event))
+
+
+def _is_promised_more(case: Case) -> bool:
+    """Whether rewards only came along: the call asked for a stake to be put in or given back."""
+    promise = promises().get(case.call.signature or "")
+    if promise is None or promise.action not in _OF_POOLS or "amount" not in case.call.arguments:
+        return False
+    return case.call.arguments["amount"] != "0" and is_borne_out(case, promise.action)
 
 
 def protocol(case: Case, event: DecodedEvent) -> str | None:

@@ -6,7 +6,7 @@ is a means to the main action, such as ether wrapped on the way to a swap, is no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from ethtune.chain.actors import Call, is_approval
 from ethtune.chain.case import Case
@@ -29,8 +29,10 @@ def _actions(case: Case, intent: Intent) -> Iterator[Action]:
     calls = case.acting.calls
     if len(calls) > 1 and any(is_approval(call) and _gives_leave(call) for call in calls):
         yield "approve"
-    may_claim = case.is_settled and intent.action in _BESIDE_REWARDS and case.got()
-    if may_claim and any(_is_reward(event, case.actor) for event in case.described.events):
+    if not case.is_settled or intent.action not in _BESIDE_REWARDS:
+        return
+    arrived = {str(move.amount) for move in case.transfers if move.to == case.actor} - {"0"}
+    if arrived and any(_is_reward(event, case.actor, arrived) for event in case.described.events):
         yield "claim"
 
 
@@ -39,10 +41,10 @@ def _gives_leave(call: Call) -> bool:
     return amount not in (None, "0")
 
 
-def _is_reward(event: DecodedEvent, account: str) -> bool:
+def _is_reward(event: DecodedEvent, account: str, arrived: Set[str]) -> bool:
+    """An accrual is none: what the event reports must have come."""
     meaning = meaning_of(event)
     if meaning is None or meaning.action != "claim":
         return False
-    values = [argument.value for argument in event.arguments]
-    amounts = (value for value in values if isinstance(value, str) and value.isdecimal())
-    return account in values and any(amount != "0" for amount in amounts)
+    values = {argument.value for argument in event.arguments if isinstance(argument.value, str)}
+    return account in values and not values.isdisjoint(arrived)

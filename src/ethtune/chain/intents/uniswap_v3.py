@@ -51,8 +51,8 @@ def liquidity(case: Case) -> Intent | None:
     via = ("multicall",) if case.call.function == "multicall" else ()
     added = steps.get("mint") or steps.get("increaseLiquidity")
     if added and "amount0Desired" in added:
-        sent = _desired(case, added)
-        return case.intent("add_liquidity", contract.protocol, sent=sent, via=via)
+        sent, owner = _desired(case, added), case.other(str(added.get("recipient", case.actor)))
+        return case.intent("add_liquidity", contract.protocol, sent=sent, recipient=owner, via=via)
     if "decreaseLiquidity" in steps:
         return case.intent("remove_liquidity", contract.protocol, via=via)
     return case.intent("claim", contract.protocol, via=via) if "collect" in steps else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ethtune.chain.case import Case
 from ethtune.chain.flows import ZERO_ADDRESS
-from ethtune.chain.plans import Step, steps_of
+from ethtune.chain.plans import CALLER, Step, steps_of
 from ethtune.chain.protocols import NATIVE
 from ethtune.core.described import Value
 from ethtune.core.intent import Action, Intent, Movement
@@ -28,7 +28,7 @@ def liquidity(case: Case) -> Intent | None:
         return None
     sent = [item for name, values in steps if name in _ADDING for item in _most(case, values)]
     via = ("multicall",) if case.call.function == "multicall" else ()
-    return case.intent(action, "uniswap_v4", sent=sent, via=via)
+    return case.intent(action, "uniswap_v4", sent=sent, recipient=_owner(case, steps), via=via)
 
 
 def _reported(case: Case) -> Action | None:
@@ -54,6 +54,12 @@ def _planned(steps: list[Step]) -> Action | None:
         return None
     amounts = [values.get("liquidity") for name, values in steps if name in _REMOVING]
     return "claim" if {*amounts} == {"0"} else "remove_liquidity"
+
+
+def _owner(case: Case, steps: list[Step]) -> str | None:
+    """Whom a mint gives the position, where that is not the actor."""
+    owners = {str(values["owner"]) for _, values in steps if "owner" in values} - {CALLER}
+    return case.other(owners.pop()) if len(owners) == 1 else None
 
 
 def _most(case: Case, values: Mapping[str, Value]) -> Iterator[Movement]:

@@ -81,7 +81,7 @@ def _received(case: Case, leg: Leg, steps: list[Step]) -> Movement:
         for name, values in steps
         if name in ("UNWRAP_WETH", "SWEEP", "TAKE_ALL")
         and values
-        and (name == "UNWRAP_WETH" or values["token"] in (leg.token_out, ZERO_ADDRESS))
+        and values.get("token", WETH) in (leg.token_out, ZERO_ADDRESS)
     ]
     has_fee = any(name in ("PAY_PORTION", "TAKE_PORTION") for name, _ in steps)
     if promised and (has_fee or leg.recipient == ROUTER):
