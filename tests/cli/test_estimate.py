@@ -41,6 +41,20 @@ def test_what_does_not_fit_exits_1_and_says_what_saves():
     assert "--set training.per_device_train_batch_size=1" in result.stdout
 
 
+def test_advice_begins_with_what_costs_least():
+    found = report("--config", "/dev/null", "--vram", "8", "--set", "lora.r=64",
+                   "--set", "model.base_model=mistral-7b-v0.1",
+                   "--set", "training.per_device_train_batch_size=8",
+                   "--set", "optimization.gradient_checkpointing=false",
+                   "--set", "quantization.bnb_4bit_use_double_quant=false")  # fmt: skip
+    keys = [saving["settings"][0].partition("=")[0] for saving in found["savings"]]
+    order = ["optimization.optim", "quantization.bnb_4bit_use_double_quant",
+             "training.per_device_train_batch_size", "optimization.gradient_checkpointing",
+             "lora.r", "data.max_seq_length"]  # fmt: skip
+    assert keys == [key for key in order if key in keys]
+    assert {"training.per_device_train_batch_size", "data.max_seq_length"} <= set(keys)
+
+
 def test_every_line_of_a_report_is_whole_in_a_pipe():
     lines = run("--profile", "12gb", "--gpu", "RTX 3060").stdout.splitlines()
     (line,) = [line for line in lines if line.startswith("The process will hold")]
@@ -50,13 +64,11 @@ def test_every_line_of_a_report_is_whole_in_a_pipe():
 
 def test_what_a_switch_is_said_to_save_is_what_it_saves():
     before = report("--profile", "24gb", "--vram", "24")
-    saving = before["savings"][0]
-    after = report(
-        "--profile", "24gb", "--vram", "24", "--set", "training.per_device_train_batch_size=1"
-    )
-    assert saving["setting"] == "training.per_device_train_batch_size=1"
-    saved = sum(before["components"].values()) - sum(after["components"].values())
-    assert saved == saving["saved_bytes"]
+    for saving in before["savings"]:
+        changes = [word for setting in saving["settings"] for word in ("--set", setting)]
+        after = report("--profile", "24gb", "--vram", "24", *changes)
+        assert before["allocated_bytes"] - after["allocated_bytes"] == saving["saved_bytes"]
+    assert before["allocated_bytes"] == sum(before["components"].values())
 
 
 def test_all_profiles_side_by_side():
@@ -67,14 +79,59 @@ def test_all_profiles_side_by_side():
     assert {"8gb", "12gb", "16gb", "24gb"} <= set(rows)
 
 
+def _rows(folder, count):
+    row = json.dumps({"instruction": "i", "input": "0x00" * 60, "output": "o" * 40})
+    (folder / "train.jsonl").write_text((row + "\n") * count)
+    return str(folder)
+
+
 def test_the_duration_follows_the_dataset(tmp_path):
-    (tmp_path / "train.jsonl").write_text('{"input": "0x00"}\n' * 100)
-    one = report("--profile", "cpu", "--dataset", str(tmp_path))
-    (tmp_path / "train.jsonl").write_text('{"input": "0x00"}\n' * 200)
-    two = report("--profile", "cpu", "--dataset", str(tmp_path))
-    assert two["num_tokens"][0] == pytest.approx(2 * one["num_tokens"][0], abs=2)
+    few, many = tmp_path / "few", tmp_path / "many"
+    for folder in (few, many):
+        folder.mkdir()
+    one = report("--profile", "cpu", "--dataset", _rows(few, 100))
+    two = report("--profile", "cpu", "--dataset", _rows(many, 200))
+    assert two["num_tokens"][0] == pytest.approx(2 * one["num_tokens"][0], rel=0.01)
     assert two["seconds"][1] > one["seconds"][1] > one["seconds"][0] > 0
+    assert two["num_steps"] > one["num_steps"] > 0
     assert any("100 rows" in line for line in one["assumptions"])
+
+
+def test_cards_against_profiles():
+    result = run("--compare", "--rows", "7000")
+    assert result.exit_code == 0
+    header, *rows = result.stdout.splitlines()
+    assert header.split() == ["card", "GiB", "8gb", "12gb", "16gb", "24gb"]
+    assert len(rows) >= 10
+    found = report("--compare", "--gpu", "RTX 3060", "--gpu", "H100 SXM")["gpus"]
+    assert [card["profiles"]["24gb"]["answer"] for card in found] == ["does not fit", "fits"]
+
+
+def test_the_largest_settings_fit_and_the_next_ones_do_not():
+    here = ("--profile", "12gb", "--gpu", "RTX 3060")
+    for item in report(*here, "--max")["largest"][:2]:
+        unit = 32 if item["setting"] == "data.max_seq_length" else 1
+        for value, fits in ((item["largest"], True), (item["largest"] + unit, False)):
+            found = report(*here, "--set", f"{item['setting']}={value}")
+            assert (found["answer"] == "fits") is fits
+
+
+def test_disk_download_and_electricity():
+    found = report("--profile", "12gb", "--gpu", "RTX 3060", "--rows", "7000", "--price", "0.3")
+    assert found["disk"]["download_bytes"] > 13 * GIB
+    assert found["disk"]["checkpoint_bytes"] > 6_815_744 * 12
+    assert found["disk"]["run_bytes"] > 3 * found["disk"]["checkpoint_bytes"]
+    use = found["electricity"]
+    assert use["price"] == pytest.approx([0.3 * hours for hours in use["kilowatt_hours"]])
+    hours = found["seconds"][0] / 3600
+    assert use["kilowatt_hours"][0] == pytest.approx(hours * use["watts"] / 1000)
+    assert "kWh" in run("--profile", "12gb", "--gpu", "T4", "--rows", "9", "--price", "1").stdout
+
+
+def test_one_screen():
+    lines = run("--profile", "12gb", "--gpu", "RTX 3060", "--rows", "7000").stdout.splitlines()
+    assert len(lines) <= 24
+    assert all(line == line.rstrip() for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +144,13 @@ def test_the_duration_follows_the_dataset(tmp_path):
         (["--profile", "cpu", "--dataset", "/nowhere"], DataError, "/nowhere"),
         (["--dataset", "a", "--rows", "3"], UsageError, "give one"),
         (["--all-profiles", "--profile", "cpu"], UsageError, "--all-profiles"),
+        (["--compare", "--max"], UsageError, "choose one"),
+        (["--compare", "--vram", "8"], UsageError, "--vram"),
+        (["--compare", "--gpu", "RTX 9999"], ConfigError, "RTX 9999"),
+        (["--gpu", "T4", "--gpu", "L4"], UsageError, "--compare"),
+        (["--gpu", "RTX 3060", "--vram", "24"], UsageError, "contradict"),
+        (["--calibrate", "--gpu", "T4"], UsageError, "--calibrate"),
+        (["--calibrate"], ConfigError, "needs rows"),
     ],
 )
 def test_errors_say_what_and_where(arguments, kind, words):

@@ -9,6 +9,7 @@ from ethtune.cli.estimate import estimate
 from ethtune.cli.evaluate import evaluate
 from ethtune.cli.fetch import fetch
 from ethtune.cli.monitor import monitor
+from ethtune.cli.panels import PanelledCommand
 from ethtune.cli.predict import predict
 from ethtune.cli.prepare import prepare
 from ethtune.cli.resume import resume
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
     app.command("sample-data")(sample_data)
     app.command("fetch")(fetch)
-    app.command("prepare")(prepare)
+    app.command("prepare", cls=PanelledCommand)(prepare)
     app.command("validate-data")(validate_data)
     app.command("estimate")(estimate)
     app.command("train")(train)

@@ -70,7 +70,7 @@ def prepare(  # one parameter a flag
         int | None,
         typer.Option(
             min=1,
-            help="Processes that decode; default: one a core, at most 4.",
+            help="Processes that decode; default: one a core, at most 8.",
             rich_help_panel=_INPUT,
         ),
     ] = None,

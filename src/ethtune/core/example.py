@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -39,4 +41,4 @@ class Example:
             "output": self.output,
             "meta": self.meta,
         }
-        return json.dumps(row, separators=(",", ":"), ensure_ascii=False)
+        return _to_json(row)

@@ -22,17 +22,24 @@ class Pack:
 
 
 def pack(rows: Sequence[TokenRow], max_seq_length: int) -> list[Pack]:
+    """Packs of ``pack_lengths``. Raises ValueError for a row that does not fit."""
+    for row in rows:
+        if len(row.input_ids) > max_seq_length:
+            raise ValueError(
+                f"row {row.id} has {len(row.input_ids)} tokens, limit {max_seq_length}"
+            )
+    return pack_lengths([len(row.input_ids) for row in rows], max_seq_length)
+
+
+def pack_lengths(lengths: Sequence[int], max_seq_length: int) -> list[Pack]:
     """Best fit, longest rows first: each goes where it leaves the least room.
 
-    Every row is in exactly one pack. Raises ValueError for a row that does not fit.
+    Every row is in exactly one pack. None may be longer than ``max_seq_length``.
     """
-    lengths = _lengths(rows)
     rooms: list[tuple[int, int]] = []  # (tokens left, pack), ascending
     packs: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
         length = lengths[row]
-        if length > max_seq_length:
-            raise ValueError(f"row {rows[row].id} has {length} tokens, limit {max_seq_length}")
         place = bisect_left(rooms, (length, -1))
         if place < len(rooms):
             room, number = rooms.pop(place)
@@ -44,7 +51,3 @@ def pack(rows: Sequence[TokenRow], max_seq_length: int) -> list[Pack]:
             insort(rooms, (room - length, number))
     found = [Pack(tuple(sorted(group)), sum(lengths[row] for row in group)) for group in packs]
     return sorted(found, key=lambda item: item.rows)
-
-
-def _lengths(rows: Sequence[TokenRow]) -> list[int]:
-    return [len(row.input_ids) for row in rows]

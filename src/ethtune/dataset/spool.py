@@ -34,6 +34,9 @@ CREATE TABLE lines (number INTEGER PRIMARY KEY, line BLOB);
 CREATE TABLE sources (number INTEGER PRIMARY KEY, source BLOB);
 CREATE TABLE placed (number INTEGER PRIMARY KEY, split TEXT);
 """
+_INSERT = """
+INSERT INTO rows VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING
+"""
 _KEY_BYTES_MAX = 64
 
 
@@ -107,13 +110,11 @@ class Spool:
 
     def add(self, row: SpooledRow, *, source: bytes | None = None) -> tuple[Verdict, str]:
         """Keep the row unless an earlier one is its like; then also that row's id."""
-        earlier = self._earlier(row)
-        if earlier is not None:
-            return earlier
         *facts, line = row
-        number = self.database.execute(
-            "INSERT INTO rows VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", facts
-        ).lastrowid
+        inserted = self.database.execute(_INSERT, facts)
+        if not inserted.rowcount:
+            return self._earlier(row)
+        number = inserted.lastrowid
         self.database.execute("INSERT INTO lines VALUES (?, ?)", (number, line))
         if source is not None:
             self.database.execute("INSERT INTO sources VALUES (?, ?)", (number, source))
@@ -138,21 +139,18 @@ class Spool:
         """All rows of a small answer."""
         return self.database.execute(sql, values).fetchall()
 
-    def _earlier(self, row: SpooledRow) -> tuple[Verdict, str] | None:
-        """Same transaction, or another that reads the same, and whether the answers agree."""
+    def _earlier(self, row: SpooledRow) -> tuple[Verdict, str]:
+        """Its like: the same transaction, or one that reads the same; and do the answers agree?"""
         same_id = self.database.execute(
             "SELECT id, answer, label_source FROM rows WHERE id = ?", (row.id,)
         ).fetchone()
         if same_id is not None:
             is_disputed = same_id[1] != row.answer and row.label_source == same_id[2] == "user"
             return "contradiction" if is_disputed else "duplicate", _id(same_id[0])
-        same_text = self.database.execute(
+        key, answer = self.database.execute(
             "SELECT id, answer FROM rows WHERE text = ?", (row.text,)
         ).fetchone()
-        if same_text is None:
-            return None
-        verdict: Verdict = "duplicate" if same_text[1] == row.answer else "contradiction"
-        return verdict, _id(same_text[0])
+        return "duplicate" if answer == row.answer else "contradiction", _id(key)
 
 
 def _id(key: bytes) -> str:

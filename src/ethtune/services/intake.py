@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from typing import TextIO
 
-from ethtune.chain.sources import SourceRecord
+from ethtune.chain.sources import SourceRecord, Unread, record_of
 from ethtune.core.events import Emit, Message
 from ethtune.dataset.examples import reason_kind
 from ethtune.dataset.spool import Spool, SpooledRow
@@ -29,7 +29,7 @@ class Intake:
         self._keeps_sources = keeps_sources
         self._events = events
 
-    def take(self, record: SourceRecord, made: SpooledRow | Refused) -> None:
+    def take(self, record: SourceRecord | Unread, made: SpooledRow | Refused) -> None:
         """Spool a row, or account for its refusal."""
         self.num_read += 1
         if isinstance(made, Refused):
@@ -53,12 +53,11 @@ class Intake:
             self._events(Message("warning", f"{refused.where}: {refused.reason}"))
 
 
-def packed(record: SourceRecord) -> bytes:
+def packed(record: SourceRecord | Unread) -> bytes:
     """A record for the spool: calldata is mostly zeros."""
     return zlib.compress(pickle.dumps(record, pickle.HIGHEST_PROTOCOL), 1)
 
 
 def unpacked(source: bytes) -> SourceRecord:
-    """Inverse of packed."""
-    record: SourceRecord = pickle.loads(zlib.decompress(source))  # noqa: S301  # ours, see packed
-    return record
+    """The record that was packed."""
+    return record_of(pickle.loads(zlib.decompress(source)))  # noqa: S301  # ours, see packed

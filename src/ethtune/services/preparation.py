@@ -16,7 +16,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from ethtune.chain.sources import SourceRecord, read_transactions, token_files
+from ethtune.chain.sources import (
+    SourceRecord,
+    Unread,
+    record_of,
+    token_files,
+    unread_transactions,
+)
 from ethtune.chain.sources.streams import files_of
 from ethtune.chain.tokens import TokenRegistry
 from ethtune.core.events import SILENT, Emit, Message, Progress
@@ -80,7 +86,7 @@ def prepare(
     """Write the dataset folder. Raises DataError for input that cannot be read at all."""
     token_lists = (*options.tokens, *chain.from_iterable(map(token_files, sources)))
     maker = RowMaker(options.view, TokenRegistry.with_files(token_lists))
-    readers = [read_transactions(source) for source in sources]
+    readers = [unread_transactions(source) for source in sources]
     base_model = options.base_model
     measure = in_tokens(open_tokenizer(base_model, events=events)) if base_model else in_characters
     with (
@@ -89,7 +95,10 @@ def prepare(
         open_spool() as spool,
         open_labels(options.labels) as labels,
     ):
-        records = map(labels.attach, islice(chain.from_iterable(readers), options.limit))
+        records: Iterable[SourceRecord | Unread]
+        records = islice(chain.from_iterable(readers), options.limit)
+        if options.labels:
+            records = map(labels.attach, map(record_of, records))
         intake = _take_in(records, maker, staging, spool, options, events)
         small = _limit(spool, options)
         assign_splits(spool.database, options.split, order=options.order, seed=options.seed)
@@ -114,7 +123,7 @@ def prepare(
 
 
 def _take_in(
-    records: Iterable[SourceRecord],
+    records: Iterable[SourceRecord | Unread],
     maker: RowMaker,
     staging: Path,
     spool: Spool,

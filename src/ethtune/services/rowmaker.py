@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ethtune.chain.decode import decode
 from ethtune.chain.describe import describe
-from ethtune.chain.sources import Labelled, Rejected, SourceRecord
+from ethtune.chain.sources import Labelled, Rejected, SourceRecord, Unread, record_of
 from ethtune.chain.tokens import TokenRegistry
 from ethtune.core.intent import Intent
 from ethtune.core.transaction import Transaction
@@ -33,8 +33,9 @@ class RowMaker:
     view: View
     registry: TokenRegistry
 
-    def __call__(self, record: SourceRecord) -> SpooledRow | Refused:
+    def __call__(self, item: SourceRecord | Unread) -> SpooledRow | Refused:
         """The row, or why not."""
+        record = record_of(item)
         if isinstance(record, Rejected):
             return Refused(record.where, record.reason, record.row, record.loses_more)
         if isinstance(record, Labelled) and not record.has_calldata:
@@ -65,8 +66,8 @@ class RowMaker:
         return transaction.before_signing(), label and replace(label, outcome="unknown")
 
 
-def record_name(record: SourceRecord) -> str:
+def record_name(record: SourceRecord | Unread) -> str:
     """What a user finds a record by."""
-    if isinstance(record, Rejected):
+    if isinstance(record, Rejected | Unread):
         return record.where
     return (record if isinstance(record, Transaction) else record.transaction).hash

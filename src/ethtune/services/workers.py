@@ -26,9 +26,9 @@ from ethtune.core.errors import MachineError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK_ITEMS = 100
+CHUNK_ITEMS = 250
 ALONE_ITEMS = 2_000  # starting workers takes about as long as making these
-WORKERS_MAX = 4  # of an automatic choice: more would wait for the one process that reads
+WORKERS_MAX = 8  # of an automatic choice: more would wait for the one process that hands out
 _JOIN_SECONDS = 5
 
 
