@@ -79,7 +79,7 @@ def test_configuration_names_every_key_with_its_values_and_default():
 
 def exit_codes() -> dict[str, str]:
     """Class to code of every error, as tables write it; Interrupted has one per signal."""
-    found = {"Interrupted": "130, 143"}
+    found = {"Interrupted": "129, 130, 143"}
     for name, item in vars(errors).items():
         if isinstance(item, type) and issubclass(item, errors.EthtuneError):
             found.setdefault(name, str(item.exit_code))

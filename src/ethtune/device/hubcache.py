@@ -55,6 +55,13 @@ def cached_snapshot(hub_id: str, cache_dir: str | None = None) -> Path | None:
     return None
 
 
+def cached_config(hub_id: str, cache_dir: str | None = None) -> Path | None:
+    """The newest config.json of a model that the cache has, with weights or without."""
+    folder = hub_cache(cache_dir) / f"models--{hub_id.replace('/', '--')}" / "snapshots"
+    found = sorted(folder.glob("*/config.json"), key=lambda path: path.lstat().st_mtime)
+    return found[-1] if found else None
+
+
 def is_complete_model(folder: Path) -> bool:
     """Whether ``folder`` holds a config and every weight file its index names."""
     if not (folder / "config.json").is_file():

@@ -1,17 +1,11 @@
 r"""Memory of one QLoRA step, component by component: shape and workload in, bytes out.
 
-    bytes
-      |              loss        one layer
-      |              ____        ____      <- the peak is the higher of the two humps
-      |            _/    \_    _/    \_
-      |   forward /        \__/        \_ backward, layer after layer
-      |     _____/  one checkpoint a layer stays            \_______ optimizer: gradients
-      |____/__________________________________________________________ static
-      0
+What stays for the whole run is added up in closed form; what comes and goes is read off the tape of
+a step (``step``), whose peak is the answer. What a process reserves is a replay of the allocator on
+the same tape, and the driver's context. Nothing is loaded, traced or timed: no torch, no GPU.
 
-Closed form, nothing loaded or traced. The formulas count tensors that PyTorch holds at the two
-humps; where a number looks odd the comment names the tensor. Checked against published
-measurements by benchmarks/estimate/measured.py.
+Constants below name the measurements that informed them; benchmarks/estimate/measured.py compares
+the rest with published runs.
 """
 
 from __future__ import annotations
@@ -20,29 +14,40 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ethtune.core.units import GIB, MIB
-from ethtune.device.activations import kept_activation_bytes, layer_bytes, loss_bytes
-from ethtune.device.shapes import ModelShape
+from ethtune.device.allocator import reserved_bytes
+from ethtune.device.decoder import ModelShape
+from ethtune.device.step import BACKWARD, FORWARD, LOSS, UPDATE, record_step
+from ethtune.device.tape import Tape
 from ethtune.device.workload import Workload
 
-PeakPoint = Literal["loss", "layer backward", "optimizer step"]
+PeakPoint = Literal["forward", "loss", "layer backward", "optimizer step"]
 
 # bitsandbytes: one 32-bit scale for 64 weights; doubly quantised to 8 bit, with a second scale
 # for 256 of those.
 _SCALE_BYTES = 4 / 64
 _DOUBLE_SCALE_BYTES = 1 / 64 + 4 / (64 * 256)
+# GPTQ in groups of 128: a 16-bit scale and a 4-bit zero for each; and where each input belongs,
+# 32 bit for each row of a matrix.
+_GPTQ_SCALE_BYTES = (2 + 0.5) / 128
 # bitsandbytes pages only state tensors of this many numbers, and quantises only above 4096.
 _PAGED_FROM = 100_000
 _QUANTIZED_STATE_FROM = 4096
-# A workspace for the main thread and one for autograd's, 8.125 MiB each below compute capability 9.
+# A workspace for the main thread and one for autograd's; larger ones from compute capability 9 on.
 _CUBLAS_BYTES = 2 * 8_519_680
 _BATCH_BYTES_PER_TOKEN = 24  # ids, labels, mask; 64 bit each
 
-# What a process holds beyond live tensors: the allocator's slack as a share of them, more where
-# eager attention fragments it with huge score matrices; and the CUDA context with its loaded
-# libraries (141 MiB measured on a T4, above 1 GiB with flash-attention and Triton on an A100).
-_SLACK = (0.02, 0.12)
-_EAGER_SLACK = (0.02, 0.55)
-_CONTEXT_BYTES = (int(0.13 * GIB), int(0.9 * GIB))
+# The CUDA context with loaded kernels, by compute capability's major number: 141 MiB measured on a
+# T4 (two sweeps of fitcheck); 0.59 GB on an A100 (one run of fms, foak and liger, batch 32).
+_CONTEXT_BYTES = {7: 141 * MIB}
+_MODERN_CONTEXT_BYTES = 560 * MIB
+# Old transformers shift a copy of the logits; a part of it that no hole of the cache takes, as a
+# share of 32-bit logits (informed by 20 runs with fms: PowerLM-3b, Mistral-7B, Mixtral).
+_UNPLACED_LOGITS = 0.7
+# Where a process lies around the estimate, as shares of what is reserved.
+_PROCESS_SPREAD = (0.95, 1.08)
+
+_KEPT = "activations kept for backward"
+_COMPONENT_OF = {FORWARD: _KEPT, LOSS: "logits and loss", BACKWARD: "one layer", UPDATE: "update"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,9 @@ class MemoryEstimate:
     components: dict[str, int]
     peak_point: PeakPoint
     paged_bytes: int  # optimizer states that live in host memory
-    slack: tuple[float, float] = _SLACK
+    tape: Tape
+    static_sizes: tuple[int, ...]
+    unplaced_bytes: int = 0
 
     @property
     def allocated_bytes(self) -> int:
@@ -60,33 +67,57 @@ class MemoryEstimate:
         return sum(self.components.values())
 
     @property
+    def reserved_bytes(self) -> int:
+        """What the allocator has taken from the driver after some steps; a replay, 20 ms."""
+        return reserved_bytes(self.static_sizes, self.tape.events) + self.unplaced_bytes
+
+    @property
     def process_bytes(self) -> tuple[int, int]:
-        """What the driver will show for the process: low and high."""
-        (low, high), (small, large) = self.slack, _CONTEXT_BYTES
-        allocated = self.allocated_bytes
-        return int(allocated * (1 + low)) + small, int(allocated * (1 + high)) + large
+        """What the driver will show for the process: low and high, whatever the card."""
+        reserved = self.reserved_bytes
+        low, high = _PROCESS_SPREAD
+        return int(reserved * low) + _CONTEXT_BYTES[7], int(reserved * high) + _MODERN_CONTEXT_BYTES
+
+
+def context_bytes(compute_capability: tuple[int, int]) -> int:
+    """The CUDA context and its loaded libraries."""
+    return _CONTEXT_BYTES.get(compute_capability[0], _MODERN_CONTEXT_BYTES)
 
 
 def estimate_memory(shape: ModelShape, work: Workload) -> MemoryEstimate:
     """Peak memory of a step on a GPU."""
     static, paged = static_components(shape, work)
-    adapters = adapter_sizes(shape, work)
-    checkpoints = kept_activation_bytes(shape, work)
-    loss, layer = loss_bytes(shape, work), layer_bytes(shape, work)
-    gradients = sum(adapters) * work.adapter_bytes
-    humps: dict[PeakPoint, int] = {
-        "loss": checkpoints + loss,
-        "layer backward": checkpoints + layer,
-        "optimizer step": gradients,
-    }
-    peak = max(humps, key=lambda point: humps[point])
-    moving: dict[PeakPoint, dict[str, int]] = {
-        "loss": {"activations kept for backward": checkpoints, "logits and loss": loss},
-        "layer backward": {"activations kept for backward": checkpoints, "one layer": layer},
-        "optimizer step": {"gradients": gradients},
-    }
-    slack = _EAGER_SLACK if work.attention == "eager" else _SLACK
-    return MemoryEstimate(static | moving[peak], peak, paged, slack)
+    tape, gradients = record_step(shape, work)
+    moving: dict[str, int] = {}
+    for handle, event in tape.live_at_peak().items():
+        name = "gradients" if handle in gradients else _COMPONENT_OF[tape.phase_of(event)]
+        moving[name] = moving.get(name, 0) + tape.sizes[handle]
+    unplaced = 0
+    if work.shifts_logits and work.loss in ("plain", "fused") and work.stream_bytes == 2:
+        unplaced = int(_UNPLACED_LOGITS * work.tokens * shape.vocab_size * 4)
+    return MemoryEstimate(
+        components=static | moving,
+        peak_point=tape.phase_of(tape.peak_event),  # type: ignore[arg-type]
+        paged_bytes=paged,
+        tape=tape,
+        static_sizes=_static_sizes(shape, work, static),
+        unplaced_bytes=unplaced,
+    )
+
+
+def _static_sizes(shape: ModelShape, work: Workload, static: dict[str, int]) -> tuple[int, ...]:
+    """Static tensors about as they are cut: weights matrix by matrix, the rest as it is summed."""
+    weights = static.get("4-bit weights", 0) or static.get("16-bit weights", 0)
+    if not weights:
+        return tuple(static.values())
+    share = weights / shape.num_linear_parameters
+    pieces = [
+        int(inputs * outputs * share)
+        for name, (inputs, outputs) in shape.linears.items()
+        for _ in range(shape.num_layers * shape.copies(name))
+    ]
+    rest = [size for name, size in static.items() if size != weights]
+    return (*pieces, *rest)
 
 
 def static_components(shape: ModelShape, work: Workload) -> tuple[dict[str, int], int]:
@@ -94,9 +125,8 @@ def static_components(shape: ModelShape, work: Workload) -> tuple[dict[str, int]
     linear = shape.num_linear_parameters
     parts: dict[str, int] = {}
     if work.is_quantized:
-        scale = _DOUBLE_SCALE_BYTES if work.double_quant else _SCALE_BYTES
         parts["4-bit weights"] = linear // 2
-        parts["quantisation scales"] = int(linear * scale)
+        parts["quantisation scales"] = _scale_bytes(shape, work)
     else:
         parts["16-bit weights" if work.weight_bytes == 2 else "32-bit weights"] = (
             linear * work.weight_bytes
@@ -117,10 +147,23 @@ def static_components(shape: ModelShape, work: Workload) -> tuple[dict[str, int]
     return parts, paged
 
 
+def _scale_bytes(shape: ModelShape, work: Workload) -> int:
+    linear = shape.num_linear_parameters
+    if work.storage == "gptq":
+        rows = sum(inputs * shape.copies(name) for name, (inputs, _) in shape.linears.items())
+        return int(linear * _GPTQ_SCALE_BYTES) + 4 * rows * shape.num_layers
+    return int(linear * (_DOUBLE_SCALE_BYTES if work.double_quant else _SCALE_BYTES))
+
+
 def adapter_sizes(shape: ModelShape, work: Workload) -> list[int]:
     """Numbers in each trained matrix: A is rank x inputs, B is outputs x rank."""
-    pairs = [shape.linears[name] for name in work.target_modules]
-    return [work.rank * side for pair in pairs for side in pair] * shape.num_layers
+    sides = [
+        side
+        for name in work.target_modules
+        for _ in range(shape.copies(name))
+        for side in shape.linears[name]
+    ]
+    return [work.rank * side for side in sides] * shape.num_layers
 
 
 def state_bytes(size: int, work: Workload) -> int:

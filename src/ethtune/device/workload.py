@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from ethtune.core.config import Config
 from ethtune.core.errors import ConfigError
-from ethtune.device.shapes import ModelShape
+from ethtune.device.decoder import ModelShape
 
-LossKind = Literal["plain", "chunked_fp32_head", "labelled_chunks"]
+LossKind = Literal["plain", "fused", "liger", "chunked_fp32_head", "labelled", "labelled_chunks"]
+Storage = Literal["nf4", "gptq"]
 Upcast = Literal["none", "norms", "all"]
 HeldLogits = Literal["no", "loss", "step"]
 Optimizer = Literal["adamw_32bit", "adamw_8bit"]
@@ -24,7 +25,10 @@ class Workload:
     ``upcast``: what a k-bit preparation cast to 32 bit; with 32-bit norms the whole stream between
     the layers becomes 32 bit. ``held_logits``: a copy in compute precision lives through the loss
     (old transformers shifted one) or the whole step (the caller keeps the model's output).
-    ``labelled_fraction``: share of positions that carry a label.
+    ``labelled_fraction``: share of positions that carry a label. ``is_fused``: Triton kernels for
+    norms, rotary positions and adapters, which save less. ``packs_rows``: a micro batch is one flat
+    sequence of rows that are blind to each other. ``accumulates``: gradients of earlier micro
+    batches wait while the next one runs. ``shifts_logits``: transformers before 4.48 copied them.
     """
 
     target_modules: tuple[str, ...]
@@ -42,6 +46,15 @@ class Workload:
     held_logits: HeldLogits = "no"
     optimizer: Optimizer = "adamw_32bit"
     is_paged: bool = False
+    storage: Storage = "nf4"
+    is_fused: bool = False
+    has_autocast: bool = True
+    is_reentrant: bool = False
+    offloads_checkpoints: bool = False
+    repeats_keys: bool = False
+    shifts_logits: bool = False
+    packs_rows: bool = False
+    accumulates: bool = False
     weight_bytes: int = 2
     compute_bytes: int = 2
     adapter_bytes: int = 2
@@ -56,6 +69,12 @@ class Workload:
     def stream_bytes(self) -> int:
         """Bytes of a number in the residual stream."""
         return self.compute_bytes if self.upcast == "none" else 4
+
+    def num_scores(self, shape: ModelShape) -> int:
+        """Numbers in one layer's matrix of attention scores."""
+        if self.packs_rows:
+            return shape.num_heads * self.tokens**2
+        return self.micro_batch * shape.num_heads * self.seq_length**2
 
     def replace(self, **changes: Any) -> Workload:
         """A copy with other values."""
@@ -79,6 +98,7 @@ def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu
         double_quant=config.quantization.bnb_4bit_use_double_quant,
         checkpointing=config.optimization.gradient_checkpointing,
         dropout=config.lora.dropout > 0,
+        loss="labelled_chunks" if on_gpu else "labelled",
         attention=attention.get(config.model.attn_implementation, "sdpa"),  # type: ignore[arg-type]
         optimizer="adamw_8bit" if "8bit" in optim else "adamw_32bit",
         is_paged=optim.startswith("paged") and on_gpu,
@@ -86,6 +106,8 @@ def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu
         compute_bytes=2 if on_gpu or has_bfloat16 else 4,
         adapter_bytes=4,
         state_bytes=4,
+        packs_rows=True,
+        accumulates=config.training.gradient_accumulation_steps > 1,
     )
 
 

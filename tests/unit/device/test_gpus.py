@@ -1,5 +1,8 @@
 """Names of cards as people and drivers write them."""
 
+import csv
+from importlib import resources
+
 import pytest
 
 from ethtune.core.errors import ConfigError
@@ -52,3 +55,10 @@ def test_facts_are_plausible():
         assert 2e13 <= gpu.tensor_flops < 3e15, gpu
     assert not find_gpu("T4").has_bfloat16
     assert find_gpu("RTX 3060").has_bfloat16
+
+
+def test_every_card_has_a_source():
+    text = (resources.files("ethtune.assets") / "gpus.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert len(rows) >= 60
+    assert all(row["source"].strip() for row in rows)

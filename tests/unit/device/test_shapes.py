@@ -94,3 +94,12 @@ def test_a_folder_that_cannot_be_estimated_says_why(tmp_path, change, words):
 def test_a_folder_without_config_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match=r"no config\.json"):
         shape_of(str(tmp_path))
+
+
+def test_a_config_downloaded_before_tells_the_shape(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--someone--model" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text(json.dumps(CONFIG))
+    assert shape_of("someone/model").hidden_size == 64
+    assert shape_of(str(snapshot / "config.json")).vocab_size == 1000
