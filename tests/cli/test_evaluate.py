@@ -107,7 +107,8 @@ def test_without_a_finished_adapter_the_newest_complete_checkpoint_is_used(run, 
     for step in (5, 10, 20):
         (run / f"checkpoint-{step}").mkdir()
     for step in (5, 10):
-        (run / f"checkpoint-{step}" / "COMPLETE.json").write_text('{"files": {}}')
+        label = {"v": 2, "run": None, "step": step, "files": {}}
+        (run / f"checkpoint-{step}" / "COMPLETE.json").write_text(json.dumps(label))
     result = ethtune("evaluate", run, "--json")
     assert json.loads(result.stdout)["step"] == 10
     assert "checkpoint of step 10" in result.stderr
