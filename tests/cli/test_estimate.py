@@ -25,7 +25,7 @@ def report(*arguments):
 
 
 def test_the_guides_run_fits_the_guides_card():
-    found = report("--profile", "12gb", "--gpu", "RTX 3060", "--rows", "7000")
+    found = report("--profile", "guide-12gb", "--gpu", "RTX 3060", "--rows", "7000")
     assert found["answer"] == "fits"
     assert found["num_trained"] == 6_815_744
     low, high = found["process_bytes"]
@@ -35,7 +35,7 @@ def test_the_guides_run_fits_the_guides_card():
 
 
 def test_what_does_not_fit_exits_1_and_says_what_saves():
-    result = run("--profile", "24gb", "--vram", "12")
+    result = run("--profile", "guide-24gb", "--vram", "12")
     assert result.exit_code == 1
     assert "does not fit" in result.stdout
     assert "--set training.per_device_train_batch_size=1" in result.stdout
@@ -56,17 +56,17 @@ def test_advice_begins_with_what_costs_least():
 
 
 def test_every_line_of_a_report_is_whole_in_a_pipe():
-    lines = run("--profile", "12gb", "--gpu", "RTX 3060").stdout.splitlines()
+    lines = run("--profile", "guide-12gb", "--gpu", "RTX 3060").stdout.splitlines()
     (line,) = [line for line in lines if line.startswith("The process will hold")]
     assert line.endswith("free: fits")
     assert "GeForce RTX 3060 12 GB" in line
 
 
 def test_what_a_switch_is_said_to_save_is_what_it_saves():
-    before = report("--profile", "24gb", "--vram", "24")
+    before = report("--profile", "guide-24gb", "--vram", "24")
     for saving in before["savings"]:
         changes = [word for setting in saving["settings"] for word in ("--set", setting)]
-        after = report("--profile", "24gb", "--vram", "24", *changes)
+        after = report("--profile", "guide-24gb", "--vram", "24", *changes)
         assert before["allocated_bytes"] - after["allocated_bytes"] == saving["saved_bytes"]
     assert before["allocated_bytes"] == sum(before["components"].values())
 
@@ -76,7 +76,7 @@ def test_all_profiles_side_by_side():
     assert result.exit_code == 0
     rows = [line.split()[0] for line in result.stdout.splitlines()[1:]]
     assert rows[-1] == "cpu"
-    assert {"8gb", "12gb", "16gb", "24gb"} <= set(rows)
+    assert {"8gb", "12gb", "16gb", "24gb", "guide-12gb"} <= set(rows)
 
 
 def _rows(folder, count):
@@ -101,14 +101,14 @@ def test_cards_against_profiles():
     result = run("--compare", "--rows", "7000")
     assert result.exit_code == 0
     header, *rows = result.stdout.splitlines()
-    assert header.split() == ["card", "GiB", "8gb", "12gb", "16gb", "24gb"]
+    assert header.split() == ["card", "GiB", "8gb", "12gb", "16gb", "24gb", "48gb", "80gb"]
     assert len(rows) >= 10
     found = report("--compare", "--gpu", "RTX 3060", "--gpu", "H100 SXM")["gpus"]
     assert [card["profiles"]["24gb"]["answer"] for card in found] == ["does not fit", "fits"]
 
 
 def test_the_largest_settings_fit_and_the_next_ones_do_not():
-    here = ("--profile", "12gb", "--gpu", "RTX 3060")
+    here = ("--profile", "guide-12gb", "--gpu", "RTX 3060")
     for item in report(*here, "--max")["largest"][:2]:
         unit = 32 if item["setting"] == "data.max_seq_length" else 1
         for value, fits in ((item["largest"], True), (item["largest"] + unit, False)):
@@ -117,7 +117,9 @@ def test_the_largest_settings_fit_and_the_next_ones_do_not():
 
 
 def test_disk_download_and_electricity():
-    found = report("--profile", "12gb", "--gpu", "RTX 3060", "--rows", "7000", "--price", "0.3")
+    found = report(
+        "--profile", "guide-12gb", "--gpu", "RTX 3060", "--rows", "7000", "--price", "0.3"
+    )
     assert found["disk"]["download_bytes"] > 13 * GIB
     assert found["disk"]["checkpoint_bytes"] > 6_815_744 * 12
     assert found["disk"]["run_bytes"] > 3 * found["disk"]["checkpoint_bytes"]
@@ -125,11 +127,15 @@ def test_disk_download_and_electricity():
     assert use["price"] == pytest.approx([0.3 * hours for hours in use["kilowatt_hours"]])
     hours = found["seconds"][0] / 3600
     assert use["kilowatt_hours"][0] == pytest.approx(hours * use["watts"] / 1000)
-    assert "kWh" in run("--profile", "12gb", "--gpu", "T4", "--rows", "9", "--price", "1").stdout
+    assert (
+        "kWh" in run("--profile", "guide-12gb", "--gpu", "T4", "--rows", "9", "--price", "1").stdout
+    )
 
 
 def test_one_screen():
-    lines = run("--profile", "12gb", "--gpu", "RTX 3060", "--rows", "7000").stdout.splitlines()
+    lines = run(
+        "--profile", "guide-12gb", "--gpu", "RTX 3060", "--rows", "7000"
+    ).stdout.splitlines()
     assert len(lines) <= 24
     assert all(line == line.rstrip() for line in lines)
 

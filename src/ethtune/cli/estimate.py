@@ -1,4 +1,4 @@
-"""``ethtune estimate``: memory and time of a run, before anything is downloaded."""
+"""``ethtune estimate``: memory, time and disk of a run, before anything is downloaded."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ethtune.cli.options import Assignments, ConfigFile, JsonFlag, Profile, overrides
-from ethtune.core.errors import UsageError
+from ethtune.cli.options import (
+    Assignments,
+    ConfigFile,
+    JsonFlag,
+    Profile,
+    command_line,
+    overrides,
+)
+from ethtune.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from ethtune.services.estimation import Amount
+    from ethtune.core.config import Config
+    from ethtune.device.target import Target
+    from ethtune.services.estimation import Known
 
 
 def estimate(
@@ -19,7 +28,8 @@ def estimate(
     profile: Profile = None,
     assignments: Assignments = None,
     gpu: Annotated[
-        str | None, typer.Option("--gpu", help='A card by name: "RTX 3060"; default: this machine.')
+        list[str] | None,
+        typer.Option("--gpu", help='A card by name: "RTX 3060"; repeatable with --compare.'),
     ] = None,
     vram: Annotated[
         float | None, typer.Option("--vram", help="Graphics memory in GiB, of any card.")
@@ -30,33 +40,111 @@ def estimate(
     rows: Annotated[
         int | None, typer.Option("--rows", min=1, help="Number of training rows, for the duration.")
     ] = None,
+    price: Annotated[
+        float | None, typer.Option("--price", min=0, help="Of a kilowatt hour, for electricity.")
+    ] = None,
     all_profiles: Annotated[
         bool, typer.Option("--all-profiles", help="All built-in profiles side by side.")
     ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="A table of graphics cards and profiles.")
+    ] = False,
+    largest: Annotated[
+        bool, typer.Option("--max", help="Largest sequence, micro batch and rank that fit.")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Run 3 real steps here first; needs the dataset.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Predict memory by component, and time; exit 1 when the run does not fit."""
-    from ethtune.core.compose import compose
-    from ethtune.device.target import local_target, named_target
-    from ethtune.services import estimation
-    from ethtune.ui.estimate import show_estimate, show_profiles
+    """Predict memory by component, time and disk; exit 1 when the run does not fit."""
+    _require_one_view(all_profiles=all_profiles, compare=compare, largest=largest)
+    if dataset is not None and rows is not None:
+        raise UsageError("--dataset and --rows both say how much there is: give one")
+    if (all_profiles or compare) and (config or profile or assignments or calibrate):
+        flag = "--compare" if compare else "--all-profiles"
+        raise UsageError(f"{flag} takes no --config, --profile, --set or --calibrate")
+    known = _known(rows, price)
+    if compare:
+        _show_comparison(gpu, vram, dataset, known, as_json=as_json)
+        return
+    target = _target(gpu, vram)
+    if all_profiles:
+        _show_profiles(target, dataset, known, as_json=as_json)
+        return
+    from ethtune.core.compose import compose as composed
+
+    flags = {"--dataset": ("data.dataset", None if dataset is None else str(dataset))}
+    chosen = composed(
+        config_file=config, profile=profile, overrides=overrides(assignments, flags)
+    ).config
+    if calibrate:
+        known = _calibrated(chosen, target, known)
+    if largest:
+        _show_largest(chosen, target, known, as_json=as_json)
+    else:
+        _show_one(chosen, target, known, as_json=as_json)
+
+
+def _require_one_view(**views: bool) -> None:
+    if sum(views.values()) > 1:
+        raise UsageError("--all-profiles, --compare and --max are three tables: choose one")
+
+
+def _target(gpu: list[str] | None, vram: float | None) -> Target | None:
+    """The card that is named. Raises UsageError where name and memory are of different cards."""
+    from ethtune.device.gpus import find_gpu
+    from ethtune.device.target import named_target
+
+    if gpu and len(gpu) > 1:
+        raise UsageError("several --gpu are for --compare", hint="ethtune estimate --compare")
+    name = gpu[0] if gpu else None
+    if name is None or vram is None:
+        return named_target(name, vram)
+    try:
+        return named_target(name, vram)
+    except ConfigError as error:
+        if "comes in several sizes" in error.message:
+            known = error.hint
+        else:
+            known = f"{find_gpu(name).name} has {find_gpu(name).vram_bytes / 2**30:.0f} GiB"
+        raise UsageError(f'--gpu "{name}" and --vram {vram:g} contradict', hint=known) from None
+
+
+def _known(rows: int | None, price: float | None) -> Known:
+    from ethtune.services.calibration import read_records, store
+    from ethtune.services.estimation import Known
+    from ethtune.services.trainingdata import rows_amount
+
+    amount = None if rows is None else rows_amount(rows)
+    return Known(amount, read_records(store()), price)
+
+
+def _calibrated(config: Config, target: Target | None, known: Known) -> Known:
+    """``known`` with what three steps here took. Prints how they go on stderr."""
+    if target is not None:
+        raise UsageError("--calibrate runs on this machine: it takes no --gpu or --vram")
+    import dataclasses
+
+    from ethtune.services.calibrating import calibrate
+    from ethtune.services.calibration import read_records, store
+    from ethtune.ui.progress import ProgressBar
+
+    with ProgressBar() as bar:
+        calibrate(config, command=command_line(), events=bar.emit)
+    return dataclasses.replace(known, records=read_records(store()))
+
+
+def _show_one(config: Config, target: Target | None, known: Known, *, as_json: bool) -> None:
+    from ethtune.device.target import local_target
+    from ethtune.services.estimation import estimate
+    from ethtune.services.whatfits import known_for
+    from ethtune.ui.estimate import show_estimate
     from ethtune.ui.terminal import show_json
 
-    target = named_target(gpu, vram)
-    amount = _amount(dataset, rows)
-    if all_profiles:
-        if config or profile or assignments:
-            raise UsageError("--all-profiles takes no --config, --profile or --set")
-        reports = estimation.estimate_profiles(target=target, amount=amount)
-        if as_json:
-            show_json({"profiles": [report.as_dict() for report in reports]})
-        else:
-            show_profiles(reports)
-        return
-    composed = compose(config_file=config, profile=profile, overrides=overrides(assignments))
-    if dataset is None and rows is None and composed.config.data.dataset:
-        amount = estimation.dataset_amount(Path(composed.config.data.dataset))
-    report = estimation.estimate(composed.config, target=target or local_target(), amount=amount)
+    dataset = config.data.dataset if known.amount is None else None
+    known = known_for(config, Path(dataset) if dataset else None, known)
+    report = estimate(config, target=target or local_target(), known=known)
     if as_json:
         show_json(report.as_dict())
     else:
@@ -65,11 +153,47 @@ def estimate(
         raise typer.Exit(1)
 
 
-def _amount(dataset: Path | None, rows: int | None) -> Amount | None:
-    from ethtune.services.estimation import dataset_amount, rows_amount
+def _show_largest(config: Config, target: Target | None, known: Known, *, as_json: bool) -> None:
+    import dataclasses
 
-    if dataset is not None and rows is not None:
-        raise UsageError("--dataset and --rows both say how much there is: give one")
-    if dataset is not None:
-        return dataset_amount(dataset)
-    return None if rows is None else rows_amount(rows)
+    from ethtune.device.target import local_target
+    from ethtune.services.whatfits import largest
+    from ethtune.ui.estimatetables import show_largest
+    from ethtune.ui.terminal import show_json
+
+    target = target or local_target()
+    found = largest(config, target=target, known=known)
+    if as_json:
+        show_json({"target": target.name, "largest": [dataclasses.asdict(item) for item in found]})
+    else:
+        show_largest(found, target.name)
+
+
+def _show_profiles(
+    target: Target | None, dataset: Path | None, known: Known, *, as_json: bool
+) -> None:
+    from ethtune.services.whatfits import estimate_profiles
+    from ethtune.ui.estimatetables import show_profiles
+    from ethtune.ui.terminal import show_json
+
+    reports = estimate_profiles(target=target, dataset=dataset, known=known)
+    if as_json:
+        show_json({"profiles": [report.as_dict() for report in reports]})
+    else:
+        show_profiles(reports)
+
+
+def _show_comparison(
+    gpus: list[str] | None, vram: float | None, dataset: Path | None, known: Known, *, as_json: bool
+) -> None:
+    from ethtune.services.whatfits import COMPARED_GPUS, compare
+    from ethtune.ui.estimatetables import show_comparison
+    from ethtune.ui.terminal import show_json
+
+    if vram is not None:
+        raise UsageError("--compare is of cards by name: it takes --gpu, not --vram")
+    found = compare(gpus or COMPARED_GPUS, dataset=dataset, known=known)
+    if as_json:
+        show_json(found.as_dict())
+    else:
+        show_comparison(found)

@@ -28,8 +28,13 @@ def named_target(gpu: str | None, vram_gib: float | None) -> Target | None:
     if gpu is not None:
         size = None if vram_gib is None else int(vram_gib * GIB)
         facts = find_gpu(gpu, vram_bytes=size)
-        return Target(facts.name, facts.usable_bytes, True, facts.has_bfloat16, facts)
+        return gpu_target(facts)
     return None if vram_gib is None else vram_target(vram_gib)
+
+
+def gpu_target(card: GpuFacts) -> Target:
+    """A known card with nothing else on it."""
+    return Target(card.name, card.usable_bytes, True, card.has_bfloat16, card)
 
 
 def vram_target(gib: float) -> Target:

@@ -1,233 +1,176 @@
-"""A run seen from outside: polls of its event log, its lock and the GPUs, never a write.
+"""Runs seen from outside: polls of their event logs, their locks and the machine; never a write.
 
-``watch(path)`` gives a Watcher, each ``poll`` of it a Snapshot, which holds all that a screen
-shows. It works on runs that end, have ended, were killed, or have yet to say something.
+``watch(path)`` gives a Watch over the run at ``path`` or over all runs in it; each ``poll`` is a
+Snapshot of each. It works on runs that train, have ended, were killed, or have yet to begin.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 from ethtune.core.errors import RunError
 from ethtune.core.eventlog import EventReader, LoggedEvent
-from ethtune.core.reading import GpuReading
 from ethtune.core.runfolder import RunFolder, open_run
-from ethtune.core.runlock import Holder, is_alive, is_stopped, read_holder
-from ethtune.core.runstate import RunState, fold_all
-from ethtune.device import nvml
+from ethtune.core.runlock import Holder, is_alive, read_holder
+from ethtune.core.runstate import RunState, fold
+from ethtune.services.observing import Machine, Observer, Rarely
+from ethtune.services.snapshot import Snapshot
 
-Status = Literal[
-    "waiting", "starting", "preflight", "loading", "tokenizing", "training", "evaluating",
-    "saving", "finishing", "paused", "stalled", "dead", "finished", "interrupted", "failed",
-]  # fmt: skip
-_GPU_SECONDS = 1.0  # NVML calls hold a lock of the driver that training needs too
-_SILENCE_SECONDS = 60.0  # a dead run is watched that long for a resume
+Tell = Callable[[Path, LoggedEvent], None]
+_FOLDER_SECONDS = 2.0  # how soon a new run in the folder is seen
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One look at one run at ``now``. ``alive`` is None where nothing tells."""
-
-    path: Path
-    state: RunState
-    now: float
-    readings: tuple[GpuReading, ...] = ()
-    alive: bool | None = None
-    pid: int | None = None
-    is_stopped: bool = False
-
-    @property
-    def name(self) -> str:
-        """The folder's own name."""
-        return self.path.resolve().name
-
-    @property
-    def status(self) -> Status:
-        """The one word for the run."""
-        if self.state.ended:
-            return self.state.ended.ending
-        if self.alive is False:
-            return "dead" if self.state.started else "waiting"  # or about to take its lock
-        if self.is_stopped:
-            return "paused"
-        if self.is_stalled:
-            return "stalled"
-        if self.state.last_time is None:
-            return "waiting"
-        return self.state.phase  # type: ignore[return-value]  # a str of Phase
-
-    @property
-    def silent_seconds(self) -> float | None:
-        """Time since the last event."""
-        last = self.state.last_time
-        return None if last is None else max(self.now - last, 0.0)
-
-    @property
-    def running_seconds(self) -> float | None:
-        """Time since the process of the run started, until its end or its last word."""
-        state = self.state
-        if state.started_time is None or state.last_time is None:
-            return None
-        is_over = state.ended or self.alive is False
-        return max((state.last_time if is_over else self.now) - state.started_time, 0.0)
-
-    @property
-    def remaining_seconds(self) -> float | None:
-        """Time left, as long as the run goes on."""
-        goes_on = self.status in ("training", "evaluating", "saving")
-        return self.state.remaining_seconds if goes_on else None
-
-    @property
-    def is_stalled(self) -> bool:
-        """Training, but silent for far longer than its pace explains."""
-        limit, silent = self.state.stall_seconds, self.silent_seconds
-        return limit is not None and silent is not None and silent > limit
-
-    @property
-    def is_well(self) -> bool:
-        """False for the ends and states that call for somebody."""
-        return self.status not in ("failed", "dead", "stalled")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come, unless somebody resumes the run."""
-        if self.status == "dead":
-            return (self.silent_seconds or 0.0) > _SILENCE_SECONDS
-        return self.state.ended is not None and self.alive is not True
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for ``--json``; a number that is none becomes its name."""
-        state = self.state
-        plain: dict[str, Any] = {
-            "name": self.name,
-            "path": str(self.path),
-            "status": self.status,
-            "alive": self.alive,
-            "pid": self.pid,
-            "time": self.now,
-            "silent_seconds": self.silent_seconds,
-            "running_seconds": self.running_seconds,
-            "remaining_seconds": self.remaining_seconds,
-            "step": state.step,
-            "total_steps": state.plan.total_steps if state.plan else None,
-            "smoothed_loss": state.smoothed_loss,
-            "tokens_per_second": state.tokens_per_second,
-            "data_wait_share": state.data_wait_share,
-            "peak_bytes": state.peak_bytes,
-            "started": _plain(state.started),
-            "last_step": _plain(state.steps[-1] if state.steps else None),
-            "last_evaluation": _plain(state.evaluations[-1] if state.evaluations else None),
-            "best_evaluation": _plain(state.best_evaluation),
-            "last_checkpoint": _plain(state.checkpoints[-1] if state.checkpoints else None),
-            "num_checkpoints": len(state.checkpoints),
-            "messages": [_plain(message) for message in state.messages],
-            "ended": _plain(state.ended),
-            "gpus": [_plain(reading) for reading in self.readings],
-        }
-        return {key: _finite(value) for key, value in plain.items()}
-
-
-class GpuPoll:
-    """Readings of the GPUs, at most one a second however often it is asked."""
-
-    def __init__(self) -> None:
-        self._time = -math.inf
-        self._readings: tuple[GpuReading, ...] = ()
-
-    def __call__(self) -> tuple[GpuReading, ...]:
-        """The latest readings; none on a machine without NVML."""
-        if time.monotonic() - self._time >= _GPU_SECONDS:
-            self._time = time.monotonic()
-            self._readings = nvml.readings()
-        return self._readings
+def _tell_nobody(path: Path, logged: LoggedEvent) -> None:
+    pass
 
 
 class Watcher:
-    """Follows one run, read-only."""
+    """Follows one run."""
 
-    def __init__(self, run: RunFolder, gpus: GpuPoll) -> None:
+    def __init__(self, run: RunFolder, machine: Machine) -> None:
         self._run = run
-        self._gpus = gpus
+        self._observer = Observer(run.path, machine)
         self._reader = EventReader(run.events)
         self._state = RunState()
+        self._heard: tuple[float, float] | None = None  # silence so far, and when that was, here
         self._lost: Holder | None = None  # not found here at the last poll
         self._elsewhere: Holder | None = None  # and spoke since: on another machine, say
-        self.news: tuple[LoggedEvent, ...] = ()  # what the last poll found
 
-    @property
-    def name(self) -> str:
-        """That of the folder."""
-        return self._run.path.resolve().name
+    def poll(self, tell: Tell = _tell_nobody, *, seconds: float | None = None) -> Snapshot:
+        """What the run looks like now; ``tell`` is told each new event.
 
-    def poll(self, now: float | None = None) -> Snapshot:
-        """What the run looks like now. Raises RunError when its folder is gone."""
+        Given ``seconds`` it reads a long log for no longer than that, and goes on at the next poll.
+        Raises RunError when the run's folder is gone.
+        """
         if not self._run.path.is_dir():
             raise RunError(f"{self._run.path} is gone: it was moved or deleted")
-        restarts = self._reader.restarts
         holder = read_holder(self._run.lock)
         is_here = holder is not None and is_alive(holder)  # asked before reading: its last words
-        self.news = tuple(self._reader.poll())
-        is_new_log = self._reader.restarts != restarts
-        self._state = fold_all(self.news, RunState() if is_new_log else self._state)
-        alive = self._liveness(holder, is_here=is_here)
-        return Snapshot(
-            path=self._run.path,
-            state=self._state,
-            now=time.time() if now is None else now,
-            readings=() if self._state.ended or alive is False else self._gpus(),
-            alive=alive,
-            pid=holder.pid if holder else None,
-            is_stopped=bool(alive and holder and is_stopped(holder)),
+        has_news = self._read(tell, seconds)
+        unread_share = self._reader.unread_share
+        snapshot = self._observer.look(
+            self._state,
+            is_alive=self._liveness(holder, is_here=is_here, has_news=has_news),
+            holder=holder,
+            silent_seconds=None if unread_share else self._silence(has_news),
         )
+        return replace(snapshot, unread_share=unread_share, num_unknown=self._reader.skipped)
 
-    def _liveness(self, holder: Holder | None, *, is_here: bool) -> bool | None:
+    def _read(self, tell: Tell, seconds: float | None) -> bool:
+        """Fold what is new; whether there was any."""
+        restarts, has_news = self._reader.restarts, False
+        end = None if seconds is None else time.monotonic() + seconds
+        for logged in self._reader.poll():
+            if self._reader.restarts != restarts:
+                restarts, self._state = self._reader.restarts, RunState()
+            self._state, has_news = fold(self._state, logged), True
+            tell(self._run.path, logged)
+            if end is not None and time.monotonic() > end:
+                break
+        if self._reader.restarts != restarts:  # and nothing in it yet
+            self._state = RunState()
+        return has_news
+
+    def _silence(self, has_news: bool) -> float | None:
+        """Time since the last event, by this machine's steady clock from the first poll on.
+
+        The log's own times, of a clock that may be set or of another machine, count only then.
+        """
+        if self._state.last_time is None:
+            return None
+        now = time.monotonic()
+        if self._heard is None:
+            self._heard = (max(time.time() - self._state.last_time, 0.0), now)
+        elif has_news:
+            self._heard = (0.0, now)
+        silent, then = self._heard
+        return silent + now - then
+
+    def _liveness(self, holder: Holder | None, *, is_here: bool, has_news: bool) -> bool | None:
         if holder is None:  # released, or never held
             return False if self._run.lock.is_file() else None
         if is_here:
             return True
-        if holder == self._lost and self.news:
+        if holder == self._lost and has_news:
             self._elsewhere = holder
         self._lost = holder
         return None if holder == self._elsewhere else False
 
 
-def watch(path: Path) -> list[Watcher]:
-    """A watcher of the run at ``path``, or of each run in the folder ``path``, newest first.
+class Watch:
+    """One run, or all of a folder: new ones come in, deleted ones drop out."""
 
-    Raises RunError when there is none.
-    """
-    gpus = GpuPoll()
-    runs = sorted(_runs_in(path), key=_last_change, reverse=True)
-    return [Watcher(run, gpus) for run in runs or [open_run(path)]]
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._machine = Machine()
+        self._folders = Rarely(lambda: _runs_in(path), _FOLDER_SECONDS)
+        self._watchers: dict[Path, Watcher] = {}
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the path is a run itself."""
+        return RunFolder(self.path).manifest.is_file()
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether there is anything to look at."""
+        return self.is_single or bool(_runs_in(self.path))
+
+    def wait(self, seconds: float) -> None:
+        """Until there is a run, looking every ``seconds``."""
+        while not self.has_runs:
+            time.sleep(seconds)
+
+    def poll(
+        self, tell: Tell = _tell_nobody, *, seconds: float | None = None
+    ) -> tuple[Snapshot, ...]:
+        """A snapshot of each run, the newest first as they were at the first poll; see Watcher.
+
+        Raises RunError when there is no run.
+        """
+        if self.is_single or self.path in self._watchers:
+            watcher = self._watchers.get(self.path) or self._watch(open_run(self.path))
+            return (watcher.poll(tell, seconds=seconds),)
+        found = self._folders()
+        for run in found:
+            if run.path not in self._watchers:
+                self._watchers = {run.path: self._watch(run)} | self._watchers
+        snapshots = [*self._polled(tell, seconds)]
+        if not snapshots:
+            open_run(self.path)  # says what is wrong with the path
+            raise RunError(f"no run in {self.path}")
+        return tuple(snapshots)
+
+    def _watch(self, run: RunFolder) -> Watcher:
+        watcher = self._watchers[run.path] = Watcher(run, self._machine)
+        return watcher
+
+    def _polled(self, tell: Tell, seconds: float | None) -> Iterator[Snapshot]:
+        for path, watcher in list(self._watchers.items()):
+            if path.is_dir():
+                with contextlib.suppress(RunError):  # deleted since
+                    yield watcher.poll(tell, seconds=seconds)
+            else:
+                del self._watchers[path]
 
 
-def _runs_in(path: Path) -> Iterator[RunFolder]:
-    if not path.is_dir() or RunFolder(path).manifest.is_file():
-        return
-    for item in path.iterdir():
-        if RunFolder(item).manifest.is_file():
-            yield RunFolder(item)
+def watch(path: Path) -> Watch:
+    """The run at ``path``, or every run in the folder ``path``."""
+    return Watch(path)
+
+
+def _runs_in(path: Path) -> list[RunFolder]:
+    """The newest last."""
+    with contextlib.suppress(OSError):
+        runs = [RunFolder(item) for item in path.iterdir()]
+        return sorted((run for run in runs if run.manifest.is_file()), key=_last_change)
+    return []
 
 
 def _last_change(run: RunFolder) -> float:
-    for file in (run.events, run.manifest):
-        if file.is_file():
-            return file.stat().st_mtime
-    return 0.0
-
-
-def _plain(record: Any) -> dict[str, Any] | None:
-    return None if record is None else asdict(record)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    file = run.events if run.events.is_file() else run.manifest
+    return file.stat().st_mtime

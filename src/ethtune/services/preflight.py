@@ -15,9 +15,10 @@ from ethtune.core.events import Emit, Message, PhaseStarted
 from ethtune.core.runfolder import RunFolder
 from ethtune.core.runlock import require_unheld
 from ethtune.core.units import format_bytes, format_duration
-from ethtune.device.target import local_target
+from ethtune.device.target import Target
 from ethtune.services.calibration import read_records, store
 from ethtune.services.estimation import EstimateReport, Known, estimate
+from ethtune.services.forecast import place_of_run
 from ethtune.services.rows import TrainingRows, load_rows
 from ethtune.services.taskmetric import task_metric
 from ethtune.services.trainingdata import packed_amount
@@ -25,6 +26,7 @@ from ethtune.services.trainingdata import packed_amount
 if TYPE_CHECKING:
     from ethtune.model.training import TrainingJob
 
+_PACKAGES = {"mlflow": "mlflow-skinny"}  # all that is needed, without a server of its own
 _MINIMUM_FREE_BYTES = 200_000_000  # the smallest adapter with its tokenizer and three checkpoints
 
 
@@ -62,7 +64,7 @@ def prepare_job(config: Config, dataset: Path, events: Emit) -> Prepared:
     rows = load_rows(dataset, config.data, PromptTokenizer(tokenizer), events)
     metric = task_metric(config.logging, dataset)
     job = TrainingJob(base, device, tokenizer, (rows.train, rows.validation), metric)
-    forecast = _forecast(config, rows, events)
+    forecast = _forecast(config, rows, place_of_run(on_gpu=device.kind == "cuda"), events)
     return Prepared(job, rows, forecast, fingerprint(base, cache_dir=model.cache_dir))
 
 
@@ -71,15 +73,17 @@ def _require_trackers(config: Config) -> None:
     if missing:
         raise MachineError(
             f"logging.report_to names {', '.join(missing)}, which is not installed",
-            hint=f"pip install {' '.join(missing)}",
+            hint=f"pip install {' '.join(_PACKAGES.get(name, name) for name in missing)}",
         )
 
 
-def _forecast(config: Config, rows: TrainingRows, events: Emit) -> EstimateReport | None:
+def _forecast(
+    config: Config, rows: TrainingRows, target: Target, events: Emit
+) -> EstimateReport | None:
     """What the run should need here, said before it starts; None for a model of unknown shape."""
     known = Known(packed_amount(rows), read_records(store()))
     try:
-        report = estimate(config, target=local_target(), known=known)
+        report = estimate(config, target=target, known=known)
     except ConfigError as error:
         events(Message("info", f"no estimate: {error.message.splitlines()[0]}"))
         return None
@@ -110,9 +114,18 @@ def _is_stillborn(folder: RunFolder) -> bool:
     return all(name in early or name.startswith(".") for name in names)
 
 
+def _is_run(folder: RunFolder) -> bool:
+    try:
+        return folder.manifest.is_file()
+    except OSError as error:  # a name that no file system takes
+        raise MachineError(
+            f"{folder.path} cannot be used: {error.strerror}", hint="choose another --output"
+        ) from error
+
+
 def require_free(folder: RunFolder) -> None:
     """The folder is new or empty and has room. Raises RunError or MachineError."""
-    if folder.manifest.is_file():
+    if _is_run(folder):
         require_unheld(folder.lock)
         raise RunError(
             f"{folder.path} already holds a run",

@@ -16,8 +16,8 @@ from ethtune import __version__
 from ethtune.core.atomic import write_text
 from ethtune.core.compose import ComposedConfig, compose
 from ethtune.core.config import Config
+from ethtune.core.errors import RunError
 from ethtune.core.intent import SCHEMA_NAME
-from ethtune.core.redaction import redact
 from ethtune.core.runfolder import RunFolder, read_json, write_json
 from ethtune.services.continuation import Difference, config_differences
 from ethtune.services.preflight import Prepared
@@ -28,8 +28,8 @@ _PACKAGES = (
 
 
 def write_config(folder: RunFolder, composed: ComposedConfig) -> None:
-    """The resolved config, and where each value came from; a token in a value is blanked out."""
-    write_text(folder.config, redact(composed.to_yaml()))
+    """The resolved config, and where each value came from."""
+    write_text(folder.config, composed.to_yaml())
     write_json(folder.origins, dict(composed.origins))
 
 
@@ -45,6 +45,7 @@ def manifest_of(prepared: Prepared, config: Config, dataset: Path, command: str)
         "origin": prepared.job.base.origin,
         "intent_schema": SCHEMA_NAME,
         "seed": config.training.seed,
+        "config": config.model_dump(mode="json"),
         "dataset": {
             "path": str(dataset.resolve()),
             "train_rows": sum(map(len, rows.train)),
@@ -52,6 +53,12 @@ def manifest_of(prepared: Prepared, config: Config, dataset: Path, command: str)
             "too_long": len(rows.too_long),
         },
     }
+
+
+def config_facts(config: Config, dataset: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the manifest: what a resumed run may say anew."""
+    there = {**manifest.get("dataset", {}), "path": str(dataset.resolve())}
+    return {"config": config.model_dump(mode="json"), "dataset": there}
 
 
 def versions() -> dict[str, str]:
@@ -94,31 +101,45 @@ def rows_of(dataset: Path) -> dict[str, dict[str, Any]]:
 
 
 def resumed_config(
-    folder: RunFolder, overrides: Mapping[str, tuple[Any, str]]
+    folder: RunFolder, manifest: Mapping[str, Any], overrides: Mapping[str, tuple[Any, str]]
 ) -> tuple[ComposedConfig, list[Difference]]:
-    """The run's own config with ``overrides``, and what of it is not free to change."""
-    before = compose(config_file=folder.config)
+    """The run's config as it now is, with ``overrides``, and what of it is not free to change.
+
+    What it was stands in ``manifest``: config.yaml may have been edited since.
+    """
+    there = compose(config_file=folder.config)
     after = compose(config_file=folder.config, overrides=overrides)
-    origins = dict(before.origins)
+    origins = dict(there.origins)
     if folder.origins.is_file():
         origins |= {key: str(value) for key, value in read_json(folder.origins).items()}
     origins |= {key: origin for key, (_, origin) in overrides.items()}
-    found = list(config_differences(before.config, after.config))
+    found = list(config_differences(_recorded(manifest) or there.config, after.config))
     return ComposedConfig(config=after.config, origins=origins), found
 
 
 def record_changes(
     folder: RunFolder, facts: Mapping[str, Any], changes: Iterable[Difference], *, step: int
 ) -> None:
-    """What was allowed is the run's own from now on; the manifest keeps what it was before."""
+    """``facts`` are the run's own from now on; the manifest keeps what was changed and where."""
     added = [
         {"time": _now(), "step": step, "key": d.key, "was": str(d.was), "now": str(d.now)}
         for d in changes
     ]
-    if added:
-        manifest = read_json(folder.manifest)
-        earlier = list(manifest.get("changes", ()))
-        write_json(folder.manifest, {**manifest, **facts, "changes": earlier + added})
+    manifest = read_json(folder.manifest)
+    changed = {"changes": [*manifest.get("changes", ()), *added]} if added else {}
+    write_json(folder.manifest, {**manifest, **facts, **changed})
+
+
+def _recorded(manifest: Mapping[str, Any]) -> Config | None:
+    if "config" not in manifest:
+        return None
+    try:
+        return Config.model_validate(manifest["config"])
+    except ValueError as error:
+        raise RunError(
+            f"the config in manifest.json is none that this ethtune knows: {error}",
+            hint="resume with the version of ethtune that manifest.json names",
+        ) from error
 
 
 def _now() -> str:

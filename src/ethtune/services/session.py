@@ -7,15 +7,16 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ethtune.core.atomic import write_text
 from ethtune.core.config import Config
 from ethtune.core.errors import EthtuneError, Interrupted
 from ethtune.core.eventlog import EventReader, EventWriter, LoggedEvent
 from ethtune.core.events import Emit, Ending, Event, Message, PhaseStarted, RunEnded, RunStarted
 from ethtune.core.logline import LineLog
+from ethtune.core.redaction import redact
 from ethtune.core.runfolder import RunFolder, read_json
 from ethtune.core.runlock import RunLock
 from ethtune.core.runstate import RunState, fold, fold_all
@@ -92,21 +93,22 @@ class Session:
             ending = RunEnded("failed", first_step, 0.0, "an unexpected error", 70)
             try:
                 result = self._train(prepared, resume_from)
-                write_text(self._folder.path / "README.md", self._card(prepared))
                 ending = RunEnded("finished", result.steps, 0.0)
             except EthtuneError as error:
                 ending = _ending(error, self._state.step)
                 raise
             finally:
                 self._end(ending, time.perf_counter() - started)
-        remember_run(self._config, packed_amount(prepared.rows), self._state)
+        on_gpu = prepared.job.device.kind == "cuda"
+        remember_run(self._config, packed_amount(prepared.rows), self._state, on_gpu=on_gpu)
         return TrainingReport(self._folder.path, self._state, result.best_step, prepared.forecast)
 
     def _train(self, prepared: Prepared, resume_from: Path | None) -> TrainedAdapter:
         from ethtune.model.context import RunContext
         from ethtune.model.training import train_adapter
 
-        context = RunContext(self._folder, self._config, self.emit, self._signals)
+        card = partial(self._card, prepared)
+        context = RunContext(self._folder, self._config, self.emit, self._signals, card)
         try:
             return train_adapter(context, prepared.job, resume_from=resume_from)
         except KeyboardInterrupt:
@@ -118,21 +120,20 @@ class Session:
 
     def emit(self, event: Event) -> None:
         """To the log, the readable log, the screen, and our own state."""
+        event = _without_secrets(event)
         if isinstance(event, PhaseStarted) and event.phase == "training":
             self.trained = True
         self._state = fold(self._state, LoggedEvent(0, time.time(), event))
         for sink in self._sinks:
             sink(event)
 
-    def _card(self, prepared: Prepared) -> str:
-        manifest = read_json(self._folder.manifest)
-        weights = read_json(self._folder.result)["files"][self._folder.adapter.name]
+    def _card(self, prepared: Prepared, adapter_sha256: str) -> str:
         return model_card(
-            manifest,
+            read_json(self._folder.manifest),
             self._config,
             self._state,
             base_model=prepared.job.base.public_name,
-            adapter_sha256=str(weights["sha256"]),
+            adapter_sha256=adapter_sha256,
         )
 
     @contextlib.contextmanager
@@ -140,8 +141,10 @@ class Session:
         shown = self._sinks
         try:
             writer = EventWriter(self._folder.events)
-            with self._folder.log.open("a", encoding="utf-8", buffering=1) as readable:
-                self._sinks = (*shown, writer.emit, LineLog(readable.write, is_stamped=True))
+            # unbuffered: what a full disk refuses is lost, not kept until closing fails as well
+            with self._folder.log.open("ab", buffering=0) as readable:
+                lines = LineLog(lambda line: readable.write(line.encode()), is_stamped=True)
+                self._sinks = (*shown, writer.emit, lines)
                 try:
                     yield
                 finally:
@@ -162,7 +165,7 @@ class Session:
         )
         for message in said:
             for sink in self._sinks[1:]:
-                sink(message)
+                sink(_without_secrets(message))
         if self._lock.previous is not None:
             pid = self._lock.previous.pid
             text = f"process {pid} ended without a word; its lock is taken over"
@@ -179,6 +182,13 @@ class Session:
                 peak_reserved_bytes=memory_use().peak_reserved_bytes,
             )
         )
+
+
+def _without_secrets(event: Event) -> Event:
+    """Messages quote libraries and services, which quote addresses and keys."""
+    if isinstance(event, (Message, RunEnded)):
+        return replace(event, text=redact(event.text))
+    return event
 
 
 def _ending(error: EthtuneError, step: int) -> RunEnded:

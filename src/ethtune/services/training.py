@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ethtune.core.compose import ComposedConfig
-from ethtune.core.errors import ConfigError, Interrupted, MachineError, RunError
+from ethtune.core.errors import ConfigError, DataError, Interrupted, MachineError, RunError
 from ethtune.core.events import SILENT, Emit, Event, Message
 from ethtune.core.runfolder import RunFolder, open_run, read_json, write_json
 from ethtune.core.runlock import require_unheld
@@ -22,6 +22,7 @@ from ethtune.services.continuation import (
 )
 from ethtune.services.preflight import dataset_folder, prepare_job, require_free
 from ethtune.services.runrecord import (
+    config_facts,
     facts_of,
     manifest_of,
     record_changes,
@@ -81,12 +82,13 @@ def train(composed: ComposedConfig, *, command: str, events: Emit = SILENT) -> T
 def resume(request: ResumeRequest, *, command: str, events: Emit = SILENT) -> TrainingReport:
     """Continue a run as if it had not stopped.
 
-    Raises ConfigError or RunError where it would be another run, or has nothing left to do.
+    Raises ConfigError, DataError or RunError where it would be another run, or has nothing left to
+    do.
     """
     folder = open_run(request.run)
     require_unheld(folder.lock)
     manifest = read_json(folder.manifest)
-    composed, found = resumed_config(folder, request.overrides)
+    composed, found = resumed_config(folder, manifest, request.overrides)
     dataset = _dataset(composed, manifest, is_given="data.dataset" in request.overrides)
     found += version_differences(manifest.get("versions", {}), versions())
     found += fact_differences(manifest, {"rows": rows_of(dataset)})
@@ -104,7 +106,8 @@ def resume(request: ResumeRequest, *, command: str, events: Emit = SILENT) -> Tr
         session = Session(folder, composed.config, command=command, events=events, signals=signals)
         clear_behind(folder, start, said)
         write_config(folder, composed)
-        record_changes(folder, facts, changes, step=start.step)
+        now = config_facts(composed.config, dataset, manifest)
+        record_changes(folder, now | (facts if changes else {}), changes, step=start.step)
         for change in changes:
             said(Message("warning", f"allowed: {change.line().strip()}"))
         for sentence in inexactness(manifest, facts):
@@ -133,15 +136,15 @@ def _stop_signals(events: Emit) -> StopSignals:
 
 def _dataset(composed: ComposedConfig, manifest: Mapping[str, Any], *, is_given: bool) -> Path:
     """Where the rows are now: a relative path in the config was of another working folder."""
-    if is_given:
-        return dataset_folder(composed.config)
+    hint = "ethtune resume RUN --set data.dataset=FOLDER, where the rows are now"
     try:
-        return Path(str(manifest["dataset"]["path"]))
+        folder = dataset_folder(composed.config) if is_given else Path(manifest["dataset"]["path"])
     except (KeyError, TypeError):
-        raise RunError(
-            "manifest.json does not say where the run's rows are",
-            hint="ethtune resume RUN --set data.dataset=FOLDER",
-        ) from None
+        text = "manifest.json does not say where the run's rows are"
+        raise RunError(text, hint=hint) from None
+    if not (folder / "train.jsonl").is_file():
+        raise DataError(f"the run's rows are gone: {folder} has no train.jsonl", hint=hint)
+    return folder
 
 
 def _create(folder: Path) -> None:

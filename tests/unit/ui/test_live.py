@@ -49,11 +49,13 @@ def test_summary_in_the_words_of_the_guide(run_events, device, label):
     ended = RunEnded("finished", 437, 13_320.0, peak_process_bytes=3 * GIB)
     state = fold_all(run_events(device=device, until=430, ended=ended))
     console = Console(file=io.StringIO(), width=100, color_system=None)
-    console.print(summary(state, Path("runs/a b"), predicted_bytes=4 * GIB))
+    predicted = {"predicted_bytes": (2 * GIB, 4 * GIB), "predicted_step_seconds": (20.0, 40.0)}
+    console.print(summary(state, Path("runs/a b"), **predicted))
     text = " ".join(console.file.getvalue().split())
     assert text.startswith("Training complete! Total time: 3h 42m")
     assert f"{label}: " in text
-    assert "estimated 4.0 GiB" in text
+    assert "estimated 2.0 GiB to 4.0 GiB" in text
+    assert "Time of a step: 4.1s estimated 20s to 40s" in text
     assert "Final validation loss: 0.3830" in text
     assert "Final validation accuracy: 0.8667" in text
     assert "Model saved to: runs/a b" in text
