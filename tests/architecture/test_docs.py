@@ -137,7 +137,11 @@ def test_commands_exist_with_their_options(document):
         if name.startswith("-") or name.isupper():
             continue  # ethtune --help, ethtune COMMAND
         assert name in known, line
-        options = {spelling for item in known[name].params for spelling in item.opts} | {"--help"}
+        command = known[name]
+        if inner := getattr(command, "commands", None):
+            assert words[0] in inner, line
+            command = inner[words[0]]
+        options = {spelling for item in command.params for spelling in item.opts} | {"--help"}
         given = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert given <= options, line
 

@@ -18,7 +18,8 @@ HEAVY = (
 )  # fmt: skip
 COMMANDS = (
     "doctor", "sample-data", "prepare", "validate-data", "estimate", "train", "resume", "monitor",
-    "evaluate", "predict", "fetch",
+    "evaluate", "predict", "fetch", "profiles", "profiles list", "profiles show", "profiles copy",
+    "profiles explain",
 )  # fmt: skip
 
 # one process asks for every help text, then says what was imported on the way
@@ -61,7 +62,10 @@ def test_the_first_help_needs_neither_pydantic_nor_our_services():
 
 
 def test_the_table_of_commands_is_complete(ethtune):
-    assert {command.name for command in cli_app.app.registered_commands} == set(COMMANDS)
+    groups = cli_app.app.registered_groups
+    inner = {f"{g.name} {c.name}" for g in groups for c in g.typer_instance.registered_commands}
+    commands = {command.name for command in cli_app.app.registered_commands}
+    assert commands | {group.name for group in groups} | inner == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", ["sample-data --transactions 12 --output raw"])

@@ -44,7 +44,11 @@ def _commands():
     from ethtune.cli.app import app
 
     # other tests may have registered them again
-    return {command.name: command.callback for command in app.registered_commands}.items()
+    found = {command.name: command.callback for command in app.registered_commands}
+    for group in app.registered_groups:
+        inner = group.typer_instance.registered_commands
+        found |= {f"{group.name} {command.name}": command.callback for command in inner}
+    return found.items()
 
 
 def _options(function) -> Iterator[str]:

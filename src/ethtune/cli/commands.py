@@ -12,6 +12,7 @@ from ethtune.cli.monitor import monitor
 from ethtune.cli.panels import PanelledCommand
 from ethtune.cli.predict import predict
 from ethtune.cli.prepare import prepare
+from ethtune.cli.profiles import profiles
 from ethtune.cli.resume import resume
 from ethtune.cli.sample_data import sample_data
 from ethtune.cli.train import train
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("fetch")(fetch)
     app.command("prepare", cls=PanelledCommand)(prepare)
     app.command("validate-data")(validate_data)
+    app.add_typer(profiles, name="profiles")
     app.command("estimate")(estimate)
     app.command("train")(train)
     app.command("resume")(resume)

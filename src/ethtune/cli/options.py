@@ -18,7 +18,7 @@ ConfigFile = Annotated[
 ]
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", "-p", help="Built-in settings: 8gb, 12gb, 16gb, 24gb, cpu."),
+    typer.Option("--profile", "-p", help="Built-in settings: 8gb to 80gb, cpu; profiles list."),
 ]
 Assignments = Annotated[
     list[str] | None,

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from ethtune.core.config import RENAMED_KEYS, Config
 from ethtune.core.errors import ConfigError
 from ethtune.core.profiles import profile_text
+from ethtune.core.redaction import redact
 from ethtune.core.yamllayer import Entry, Layer, parse_scalar, read_layer, write_sections
 
 _SECTIONS: dict[str, frozenset[str]] = {
@@ -112,11 +113,22 @@ def _merge(layers: Sequence[Layer]) -> ComposedConfig:
         config = Config.model_validate(plain)
     except ValidationError as error:
         faults += [_fault(item, winners) for item in error.errors()]
+    faults += _secrets(winners)
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
     origins = dict.fromkeys(all_keys(), "default")
     origins |= {f"{section}.{key}": entry.place for (section, key), entry in winners.items()}
     return ComposedConfig(config=config, origins=origins, hints=tuple(hints))
+
+
+def _secrets(winners: Mapping[tuple[str, str], Entry]) -> list[str]:
+    """A config is written down in every run folder, and no key of it is for secrets."""
+    told = "holds a secret, which would stand in the run's files; a token belongs in HF_TOKEN"
+    return [
+        _at(entry, f"{section}.{key} {told}")
+        for (section, key), entry in winners.items()
+        if redact(str(entry.value)) != str(entry.value)
+    ]
 
 
 def _settled(layer: Layer, faults: list[str], hints: list[str]) -> dict[tuple[str, str], Entry]:

@@ -7,6 +7,7 @@ from trl import SFTConfig
 from ethtune.core.config import Config
 from ethtune.core.runfolder import RunFolder
 from ethtune.model.device import Device
+from ethtune.model.trackers import PROJECT
 
 
 def library_arguments(
@@ -49,7 +50,9 @@ def library_arguments(
         eval_steps=logging.eval_steps,
         metric_for_best_model=logging.metric_for_best_model,
         load_best_model_at_end=False,  # ours works where save and eval steps differ
-        report_to=list(logging.report_to) or "none",
+        report_to="none",  # trackers.py makes them, so that none of them can end a run
+        run_name=run.path.resolve().name,
+        project=PROJECT,
         disable_tqdm=True,
         remove_unused_columns=False,
         max_length=None,

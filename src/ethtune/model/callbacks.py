@@ -7,8 +7,6 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ethtune.core.events import Emit, Message
-from ethtune.core.redaction import redact
 from ethtune.core.signals import StopSignals
 
 
@@ -42,35 +40,3 @@ class RunHooks(TrainerCallback):  # type: ignore[misc]  # transformers ships no 
         if self._signals.received is not None:
             control.should_evaluate = control.should_save = False
         return control
-
-
-class Shielded:
-    """A tracker whose failure ends the tracking, not the training."""
-
-    def __init__(self, tracker: Any, emit: Emit) -> None:
-        self._tracker = tracker
-        self._emit = emit
-        self._has_failed = False
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._tracker, name)
-        if not name.startswith("on_"):
-            return method
-
-        def shielded(*given: Any, **named: Any) -> Any:
-            if self._has_failed:
-                return None
-            try:
-                return method(*given, **named)
-            except Exception as error:  # noqa: BLE001  # whatever a foreign service comes up with
-                self._has_failed = True
-                what = f"{type(self._tracker).__name__} failed and is left out from here on"
-                self._emit(Message("warning", f"{what}: {redact(str(error))}; training goes on"))
-                return None
-
-        return shielded
-
-
-def is_tracker(callback: Any) -> bool:
-    """Whether it is one of those that ``logging.report_to`` names."""
-    return type(callback).__module__.startswith("transformers.integrations")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ethtune.core.config import Config
@@ -12,9 +13,13 @@ from ethtune.core.signals import StopSignals
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """``emit`` is where events go, ``signals`` what may ask for a stop."""
+    """``emit`` is where events go, ``signals`` what may ask for a stop.
+
+    ``card`` makes README.md of the finished adapter, given the SHA-256 of its weights.
+    """
 
     run: RunFolder
     config: Config
     emit: Emit
     signals: StopSignals
+    card: Callable[[str], str]

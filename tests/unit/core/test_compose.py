@@ -192,8 +192,9 @@ def test_profiles_are_valid_and_say_something(name):
 
 
 def test_profiles_are_listed_from_the_smallest_card_to_the_cpu():
-    assert profile_names()[:2] == ["8gb", "12gb"]
-    assert profile_names()[-1] == "cpu"
+    cards = ["8gb", "12gb", "16gb", "24gb", "48gb", "80gb"]
+    guides = ["guide-8gb", "guide-12gb", "guide-16gb", "guide-24gb"]
+    assert profile_names() == [*cards, *guides, "cpu"]
 
 
 def test_an_unknown_profile_names_those_that_exist():

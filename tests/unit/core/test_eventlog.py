@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ethtune.core import eventlog
-from ethtune.core.eventlog import EventReader, EventWriter
+from ethtune.core.eventlog import EventReader, EventWriter, LoggedEvent
 from ethtune.core.events import (
+    EVENT_KINDS,
     CheckpointSaved,
     Evaluated,
     Message,
@@ -27,6 +29,7 @@ from ethtune.core.events import (
     event_fields,
     event_from_fields,
 )
+from ethtune.core.runstate import RunState, fold
 
 STARTED = RunStarted("ethtune train", 7, "smollm2-135m", "cpu")
 
@@ -231,3 +234,64 @@ def test_readers_beside_a_killed_writer_see_whole_events_only(path):
     seen += [logged.seq for logged in reader.poll()]
     assert seen == list(range(1, len(seen) + 1))
     assert (reader.skipped, reader.restarts) == (0, 1)
+
+
+@pytest.mark.parametrize("torn", [b"", b"{", b"x" * 300])
+def test_writer_reads_the_end_of_a_long_log_alone(path, monkeypatch, torn):
+    monkeypatch.setattr(eventlog, "_READ_BYTES", 64)
+    write(path, *map(step, range(20)))
+    whole = path.read_bytes()
+    path.write_bytes(whole + torn)
+    write(path, step(20))
+    assert path.read_bytes().startswith(whole)
+    assert [json.loads(line)["seq"] for line in path.read_text().splitlines()] == [*range(1, 22)]
+
+
+def test_line_without_end_takes_no_memory_and_costs_no_event(path, monkeypatch):
+    monkeypatch.setattr(eventlog, "_READ_BYTES", 64)
+    monkeypatch.setattr(eventlog, "_LINE_BYTES_MAX", 1024)
+    write(path, STARTED)
+    with path.open("ab") as handle:
+        handle.write(b"x" * 10_000)
+    reader = EventReader(path)
+    assert [logged.event for logged in reader.poll()] == [STARTED]
+    assert path.stat().st_size - reader._offset <= 1024 + 64
+    with path.open("ab") as handle:
+        handle.write(b"x" * 5_000 + b"\n")
+    with path.open("ab") as handle:
+        line = b'{"v":1,"seq":2,"time":1.0,"kind":"message","level":"info","text":"go on"}\n'
+        handle.write(line)
+    assert [logged.event for logged in reader.poll()] == [Message("info", "go on")]
+    assert reader.skipped == 1
+
+
+def test_who_leaves_off_early_gets_the_rest_later(path):
+    write(path, *map(step, range(100)))
+    reader = EventReader(path)
+    seen = []
+    for _ in range(10):
+        for logged in reader.poll():
+            seen.append(logged.event.step)
+            if len(seen) % 30 == 0:
+                break
+    assert seen == list(range(100))
+    assert reader.unread_share == 0
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.data())
+def test_no_content_of_a_line_breaks_a_reader(data):
+    """Whatever stands in the fields: an event whose fields are of their types, or none."""
+    kind = data.draw(st.sampled_from(sorted(EVENT_KINDS)))
+    good = {field.name: 1 for field in fields(EVENT_KINDS[kind])}
+    names = data.draw(st.sets(st.sampled_from(sorted(good))))
+    event = event_from_fields(kind, good | {name: data.draw(_JSON) for name in names})
+    if event is not None:
+        json.dumps(event_fields(event), allow_nan=False)
+        fold(RunState(), LoggedEvent(1, 1.0, event))

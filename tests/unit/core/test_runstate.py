@@ -102,7 +102,7 @@ def test_smoothed_loss_follows_and_survives_nan():
     assert 1.0 < state.smoothed_loss < 2.0
     assert math.isnan(state.steps[1].loss)
     coarse = folded(step(10, loss=2.0, num_steps=10), step(20, loss=1.0, num_steps=10))
-    fine = folded(step(10, loss=2.0), *[step(n, loss=1.0) for n in range(11, 21)])
+    fine = folded(*[step(n, loss=2.0 if n <= 10 else 1.0) for n in range(1, 21)])
     assert coarse.smoothed_loss == pytest.approx(fine.smoothed_loss)
 
 
@@ -178,3 +178,31 @@ def test_a_long_log_folds_fast():
     state = fold_all(events)
     assert state.step == 20_000
     assert time.process_time() - begin < 2  # 100,000 take under a second when measured alone
+
+
+def test_rows_per_second_are_told_from_the_epochs():
+    first = StepLogged(1, 0.1, 1.0, 1e-4, 1.0, 1, 50, 4.0, 0.0, None, None, 1)
+    assert folded(STARTED, PLAN, first).rows_per_second == pytest.approx(20.0)
+    second = StepLogged(2, 0.15, 1.0, 1e-4, 1.0, 1, 50, 1.0, 0.0, None, None, 1)
+    assert folded(STARTED, PLAN, first, second).rows_per_second == pytest.approx(40.0)
+    assert folded(STARTED, first).rows_per_second is None
+
+
+def test_hung_evaluations_and_saves_are_told_by_the_longest_before():
+    done = [STARTED, PLAN, step(1), Evaluated(1, 0.5, 0.9, 100.0), CheckpointSaved(1, "c", 1, 1.0)]
+    assert folded(*done, PhaseStarted("evaluating")).stall_seconds == 1000.0
+    assert folded(*done, PhaseStarted("saving")).stall_seconds == 300.0
+
+
+def test_evaluations_and_checkpoints_are_bounded_and_the_best_one_stays():
+    losses = [0.5] * 2000
+    losses[700] = 0.1
+    events = [Evaluated(i, loss, 0.9, 1.0) for i, loss in enumerate(losses)]
+    saved = [CheckpointSaved(i, "c", 1, 1.0) for i in range(2000)]
+    state = folded(STARTED, PLAN, step(1), *events, *saved)
+    assert len(state.evaluations) <= 513
+    assert len(state.checkpoints) <= 513
+    assert state.num_checkpoints == 2000
+    assert state.best_evaluation.step == 700
+    assert state.evaluations[-1].step == 1999
+    assert state.other_seconds == 4000.0

@@ -49,7 +49,7 @@ HEALTHY = Facts(
     cache=PlaceFacts("cache", 100 * GIB, "ext4", 1),
     output=PlaceFacts("runs", 100 * GIB, "ext4", 1),
 )  # fmt: skip
-CONFIG = compose(profile="12gb").config
+CONFIG = compose(profile="guide-12gb").config
 
 
 def report(**changes):
@@ -246,7 +246,7 @@ def _empty_cache(monkeypatch, tmp_path):
     ],
 )
 def test_rows_that_teach_nothing(tmp_path, rows, expected, words):
-    config = compose(profile="12gb", overrides={"data.dataset": (str(tmp_path), "test")}).config
+    config = compose(profile="guide-12gb", overrides={"data.dataset": (str(tmp_path), "test")}).config
     probed = Probed({"tokenizer": TOKENIZER, "rows": rows})
     seen, text = status(judge(dataclasses.replace(HEALTHY, rows=probed), config), "data.labels")
     assert (seen, words in text) == (expected, True), text
@@ -272,7 +272,7 @@ def test_rows_that_teach_nothing(tmp_path, rows, expected, words):
     ],
 )  # fmt: skip
 def test_what_the_config_asks_for(key, value, changes, check, expected, words):
-    config = compose(profile="12gb", overrides={key: (value, "test")}).config
+    config = compose(profile="guide-12gb", overrides={key: (value, "test")}).config
     seen, text = status(judge(dataclasses.replace(HEALTHY, **changes), config), check)
     assert (seen, words in text) == (expected, True), text
 
@@ -340,7 +340,7 @@ def test_a_large_model_without_a_gpu_is_refused():
 def test_a_gated_model_without_login_says_where_to_accept(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    found = judge(HEALTHY, compose(profile="24gb").config)
+    found = judge(HEALTHY, compose(profile="guide-24gb").config)
     seen, text = status(found, "hub.access")
     assert seen == "fail"
     assert "https://huggingface.co/meta-llama/Llama-2-13b-chat-hf" in text

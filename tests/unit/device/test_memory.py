@@ -195,7 +195,7 @@ def test_a_modern_card_holds_more_beside_the_tensors():
 
 
 def test_adapters_are_float32_on_every_device_as_the_trainer_keeps_them():
-    config = compose(profile="12gb").config
+    config = compose(profile="guide-12gb").config
     shape = shape_of(config.model.base_model)
     ampere = workload_of(config, shape, has_bfloat16=True, on_gpu=True)
     turing = workload_of(config, shape, has_bfloat16=False, on_gpu=True)

@@ -10,7 +10,15 @@ import pytest
 
 from ethtune.core.runfolder import RunFolder
 from ethtune.model import checkpoints
-from ethtune.model.checkpoints import COMPLETE, commit, find_checkpoints, rotate, set_aside, verify
+from ethtune.model.checkpoints import (
+    COMPLETE,
+    commit,
+    find_checkpoints,
+    newest_bytes,
+    rotate,
+    set_aside,
+    verify,
+)
 
 FILES = {"adapter_model.safetensors": b"weights" * 40, "optimizer.pt": b"\x00\x01moments"}
 
@@ -192,3 +200,12 @@ def test_the_manifest_lists_every_file_with_its_hash(run):
         name: len(content) for name, content in FILES.items()
     }
     assert all(len(entry["sha256"]) == 64 for entry in plain["files"].values())
+
+
+def test_the_newest_complete_one_tells_how_much_the_next_takes(run):
+    assert newest_bytes(run) == 0
+    _, size = save(run, 2)
+    save(run, 4, FILES | {"more": b"x" * 1000})
+    assert newest_bytes(run) == size + 1000
+    (run.path / "checkpoint-4" / COMPLETE).unlink()
+    assert newest_bytes(run) == size

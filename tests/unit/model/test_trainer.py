@@ -46,7 +46,7 @@ def make_trainer(tiny_model, make_tokenizer, tmp_path):
         device, events = choose_device(config), []
         model = load_base(BaseModel("tiny", str(tiny_model), "local folder"), config, device)
         trainer = QLoraTrainer(
-            context=RunContext(run, config, events.append, StopSignals(lambda: None)),
+            context=RunContext(run, config, events.append, StopSignals(lambda: None), str),
             device=device,
             datasets=(to_dataset([[row] for row in ROWS]), to_dataset([ROWS[:3], ROWS[3:5]])),
             model=add_adapter(model, config.lora, seed=1),

@@ -11,12 +11,16 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from ethtune.core.diagnosing import diagnose
+from ethtune.core.diagnosis import Diagnosis, Surroundings
 from ethtune.core.eventlog import LoggedEvent
-from ethtune.core.events import Evaluated, Message, Progress, RunEnded
+from ethtune.core.events import Evaluated, Message, Progress, RunEnded, StepLogged
 from ethtune.core.runstate import RunState, fold, fold_all
 from ethtune.core.units import GIB
-from ethtune.services.monitoring import Snapshot
-from ethtune.ui.dashboard import overview, render
+from ethtune.services.snapshot import Snapshot
+from ethtune.ui.dashboard import render
+from ethtune.ui.losscurve import Scale
+from ethtune.ui.overview import overview
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FAILED = RunEnded("failed", 100, 500.0, text="CUDA out of memory: 2.1 GiB asked for, 0.2 free")
@@ -29,10 +33,20 @@ def text_of(renderable, width):
     return console.file.getvalue()
 
 
-def snapshot_of(events, age=3.0, **given):
+def snapshot_of(events, age=3.0, readings=(), **given):
     state = fold_all(events)
-    now = (state.last_time or 0.0) + age
-    return Snapshot(path=Path("runs/swaps"), state=state, now=now, **({"alive": True} | given))
+    silent = None if state.last_time is None else age
+    around = Surroundings(
+        folder="runs/swaps",
+        is_alive=given.pop("alive", True),
+        silent_seconds=silent,
+        looks=(readings,) if readings else (),
+        ram_total_bytes=32 * GIB,
+        ram_available_bytes=20 * GIB,
+        disk_free_bytes=100 * GIB,
+        **given,
+    )
+    return Snapshot(Path("runs/swaps"), state, around, diagnose(state, around))
 
 
 @pytest.fixture
@@ -44,18 +58,34 @@ def snapshots(run_events, gpu):
         "cpu": snapshot_of(run_events(device="cpu", until=60), readings=(gpu,)),
         "dead": snapshot_of(run_events(), age=30, alive=False),
         "stalled": snapshot_of(run_events(), age=900, pid=4242, readings=(gpu,)),
+        "paused": snapshot_of(run_events(), age=900, pid=4242, is_stopped=True),
         "failed": snapshot_of(run_events(until=100, ended=FAILED), alive=False),
         "finished": snapshot_of(run_events(until=430, ended=FINISHED), alive=False),
+        "overfitting": snapshot_of(overfitted(run_events(until=430))),
         "loading": snapshot_of(run_events()[:2]),
         "planned": snapshot_of(run_events()[:5], readings=(gpu,)),
+        "reading": replace(snapshot_of(run_events()), unread_share=0.4),
         "waiting": snapshot_of([], alive=None),
     }
 
 
+def overfitted(events):
+    """With validation losses that rise from step 150 on, and a spike of the training loss."""
+    for number, logged in enumerate(events):
+        event = logged.event
+        if isinstance(event, Evaluated) and event.step > 150:
+            worse = replace(event, eval_loss=event.eval_loss + (event.step - 150) / 300)
+            events[number] = replace(logged, event=worse)
+        elif isinstance(event, StepLogged) and event.step == 410:
+            events[number] = replace(logged, event=replace(event, loss=4.25))
+    return events
+
+
 CASES = [
     *[("training", *size) for size in ((80, 24), (80, 30), (120, 40))],
-    *[(name, 80, 24) for name in ("two_gpus", "cpu", "dead", "stalled", "failed", "finished")],
-    *[(name, 80, 24) for name in ("loading", "planned", "waiting")],
+    *[(name, 80, 24) for name in ("two_gpus", "cpu", "dead", "stalled", "paused", "failed")],
+    *[(name, 80, 24) for name in ("finished", "loading", "planned", "reading", "waiting")],
+    *[("overfitting", *size) for size in ((80, 24), (80, 30), (120, 40))],
 ]
 
 
@@ -89,7 +119,9 @@ def test_long_foreign_names_neither_wrap_nor_style(run_events):
 
 
 def test_dead_run_says_how_to_resume_it(snapshots):
-    snapshot = replace(snapshots["dead"], path=Path("my runs/a"))
+    dead = snapshots["dead"]
+    around = replace(dead.around, folder="'my runs/a'")
+    snapshot = replace(dead, diagnoses=diagnose(dead.state, around))
     frame = text_of(render(snapshot, width=80, height=24), 80)
     assert "ethtune resume 'my runs/a'" in frame
     assert "about" not in frame
@@ -121,7 +153,7 @@ def test_losses_that_are_no_numbers_are_shown_not_drawn(run_events):
 
 def test_long_phase_shows_its_own_bar():
     state = fold(RunState(), LoggedEvent(1, 5.0, Progress("tokenizing", 500, 2000)))
-    frame = text_of(render(Snapshot(Path("r"), state, now=6.0, alive=True), width=80), 80)
+    frame = text_of(render(Snapshot(Path("r"), state), width=80), 80)
     assert " 25 %" in frame
     assert "turning rows into tokens: 500 of 2,000" in frame
 
@@ -132,3 +164,56 @@ def test_overview_lines_up_one_line_a_run(snapshots):
     assert len(lines) == 1 + len(chosen)
     assert len({line.find("/437") for line in lines if "/437" in line}) == 1
     assert max(map(len, lines)) < 80
+
+
+def test_overview_shows_those_around_the_chosen_one_and_names_troubles(snapshots):
+    chosen = [replace(snapshots["training"], path=Path(f"run{n}")) for n in range(30)]
+    lines = text_of(overview(chosen, width=80, height=8, selected=Path("run20")), 80).splitlines()
+    assert len(lines) == 8
+    assert [line for line in lines if line.startswith(" › run20 ")]
+    ill = [snapshots["overfitting"]]
+    assert "overfitting" in text_of(overview(ill, width=120), 120)
+    assert "overfitting" not in text_of(overview(ill, width=80), 80)
+
+
+def test_nothing_above_the_curve_moves_when_a_diagnosis_comes(snapshots):
+    """The frame with and without one: the same lines down to the curve."""
+    ill = snapshots["overfitting"]
+    frames = [
+        text_of(render(each, width=80, height=30), 80).splitlines()
+        for each in (ill, replace(ill, diagnoses=()))
+    ]
+    first = next(i for i, line in enumerate(frames[0]) if "training loss" in line)
+    assert frames[0][:first] == frames[1][:first]
+
+
+def test_curve_and_its_axis_stand_still_while_steps_come(run_events):
+    def frame(until):
+        shown = render(snapshot_of(run_events(device="cpu", until=until)), width=80, height=30)
+        return text_of(shown, 80).splitlines()
+
+    before, after = frame(210), frame(240)
+    assert [line for line in before if line.strip().startswith("0  ")] == [
+        line for line in after if line.strip().startswith("0  ")
+    ]
+    row = next(i for i, line in enumerate(before) if " 2 ┤" in line)
+    assert before[row] == after[row]
+
+
+def test_zoom_and_logarithm_are_said(snapshots):
+    frame = text_of(
+        render(snapshots["training"], width=80, height=30, scale=Scale(2, is_log=True)), 80
+    )
+    assert "logarithmic   last 1/4" in frame
+
+
+def test_many_diagnoses_leave_room_for_the_curve(snapshots):
+    many = tuple(Diagnosis("spike", "warning", "x" * 90, "y" * 90) for _ in range(9))
+    frame = text_of(render(replace(snapshots["cpu"], diagnoses=many), width=80, height=24), 80)
+    assert "training loss" in frame
+    assert len(frame.splitlines()) <= 24
+
+
+def test_lines_that_are_no_events_are_said(snapshots):
+    frame = text_of(render(replace(snapshots["cpu"], num_unknown=1234), width=80), 80)
+    assert "1,234 lines of the log are damaged or of another version" in frame
