@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ethtune import __version__
-from ethtune.core.errors import EthtuneError
+from ethtune.core.errors import EthtuneError, MachineError
 
 
 class ErrorBoundary(TyperGroup):
@@ -23,6 +23,15 @@ class ErrorBoundary(TyperGroup):
 
             show_error(error)
             raise typer.Exit(error.exit_code) from error
+        except MemoryError as error:
+            from ethtune.ui.terminal import show_error
+
+            told = MachineError(
+                "the system gave this process no more memory",
+                hint="close other programs; ethtune estimate shows what a run needs",
+            )
+            show_error(told)
+            raise typer.Exit(told.exit_code) from error
         except BrokenPipeError:
             raise typer.Exit(0) from None  # the reader, head say, has seen enough
         except KeyboardInterrupt:

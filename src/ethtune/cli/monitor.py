@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ethtune.cli.options import JsonFlag
+from ethtune.core.errors import UsageError
 
 
 def monitor(
@@ -17,27 +17,36 @@ def monitor(
         bool, typer.Option("--once", help="One look; exit 1 if a run failed, died or stalled.")
     ] = False,
     as_json: JsonFlag = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="A JSON line a run and look, until the runs end.")
+    ] = False,
     interval: Annotated[
         float, typer.Option(min=0.1, help="Seconds between looks.", metavar="SECONDS")
     ] = 1.0,
+    export: Annotated[
+        Path | None, typer.Option(help="Draw the loss curve to a .svg or .png, and end.")
+    ] = None,
 ) -> None:
-    """Watch a run from another terminal; Ctrl-C leaves it undisturbed."""
-    from ethtune.services.monitoring import watch
-    from ethtune.ui.live import follow_screen, show_frame
-    from ethtune.ui.plain import follow_lines
-    from ethtune.ui.terminal import show_json
+    """Watch a run from another terminal; Ctrl-C leaves it undisturbed.
 
-    watchers = watch(run)
-    if as_json:
-        snapshots = [watcher.poll() for watcher in watchers]
-        plain = [snapshot.as_dict() for snapshot in snapshots]
-        show_json(plain[0] if snapshots[0].path == run else {"runs": plain})
-    elif once:
-        snapshots = [watcher.poll() for watcher in watchers]
-        show_frame(snapshots)
-    elif sys.stdout.isatty():
-        snapshots = follow_screen(watchers, interval=interval)
+    A run that is not there yet is waited for, unless --once, --json or --export asks for one look.
+    """
+    from ethtune.services.monitoring import watch
+    from ethtune.ui.following import follow_run, show_once
+    from ethtune.ui.terminal import say
+
+    if follow and (once or export):
+        raise UsageError("--follow goes on until the end: leave out --once and --export")
+    watched = watch(run)
+    if export is not None:
+        from ethtune.ui.curvefile import write_curve
+
+        write_curve(watched.poll(), export)
+        say(f"{export} written")
+        return
+    if once or (as_json and not follow):
+        snapshots = show_once(watched, as_json=as_json)
     else:
-        snapshots = follow_lines(watchers, sys.stdout, interval=interval)
+        snapshots = follow_run(watched, interval=interval, as_json=follow)
     if not all(snapshot.is_well for snapshot in snapshots):
         raise typer.Exit(1)

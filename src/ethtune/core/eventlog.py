@@ -8,11 +8,13 @@ poll. The writer never raises: a full disk must not end a training.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ethtune.core.events import (
     CheckpointSaved,
@@ -28,6 +30,7 @@ from ethtune.core.events import (
 VERSION = 1
 _DURABLE = (RunStarted, CheckpointSaved, Message, RunEnded)
 _READ_BYTES = 1 << 20
+_LINE_BYTES_MAX = 4 << 20  # far more than any event
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,25 @@ class EventWriter:
 
 
 class EventReader:
-    """Follows a log from its beginning; ``poll`` returns what is new."""
+    """Follows a log from its beginning; ``poll`` returns what is new.
+
+    Memory stays small however large the log, or a line of garbage in it, is.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0  # behind the last whole line: a torn one may yet be cut and rewritten
         self._inode: int | None = None
+        self._is_overlong = False  # what stands at the offset goes on a line that is no event
         self.restarts = 0  # how often another or a shrunk file began anew: forget what it said
         self.skipped = 0  # lines that were no events of a known version
+        self.unread_share = 0.0  # of the log, behind the event that was returned last
 
     def poll(self) -> Iterator[LoggedEvent]:
-        """New events since the last poll. A missing file has none; a shrunk one starts over."""
+        """New events since the last poll. A missing file has none; a shrunk one starts over.
+
+        Who leaves off early gets the rest from the next poll.
+        """
         try:
             handle = self._path.open("rb")
         except OSError:
@@ -94,27 +105,38 @@ class EventReader:
         with handle:
             status = os.fstat(handle.fileno())
             if status.st_ino != self._inode or status.st_size < self._offset:
-                self._offset, self._inode = 0, status.st_ino
+                self._offset, self._inode, self._is_overlong = 0, status.st_ino, False
                 self.restarts += 1
-            handle.seek(self._offset)
-            tail = b""
-            while chunk := handle.read(_READ_BYTES):
-                *lines, tail = (tail + chunk).split(b"\n")
-                for line in lines:
-                    self._offset += len(line) + 1
-                    logged = _parse(line)
-                    if logged is not None:
-                        yield logged
-                    else:
-                        self.skipped += 1
+            for line in self._lines(handle):
+                self.unread_share = max(1 - self._offset / max(status.st_size, 1), 0.0)
+                logged = _parse(line)
+                if logged is not None:
+                    yield logged
+                else:
+                    self.skipped += 1
+            self.unread_share = 0.0
+
+    def _lines(self, handle: BinaryIO) -> Iterator[bytes]:
+        handle.seek(self._offset)
+        tail = b""
+        while chunk := handle.read(_READ_BYTES):
+            *lines, tail = (tail + chunk).split(b"\n")
+            for line in lines:
+                self._offset += len(line) + 1
+                is_whole, self._is_overlong = not self._is_overlong, False
+                yield line if is_whole else b""
+            if len(tail) > _LINE_BYTES_MAX:
+                self._offset += len(tail)
+                tail, self._is_overlong = b"", True
 
 
 def _parse(line: bytes) -> LoggedEvent | None:
     try:
         row = json.loads(line)
         event = event_from_fields(row.pop("kind"), row)
-        return LoggedEvent(int(row["seq"]), float(row["time"]), event) if event else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        logged = LoggedEvent(int(row["seq"]), float(row["time"]), event) if event else None
+        return logged if logged and math.isfinite(logged.time) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
 
 
@@ -122,14 +144,23 @@ def _repair(path: Path) -> int:
     """Cut a torn last line; return the last sequence number, 0 for a new log."""
     try:
         with path.open("r+b") as handle:
-            content = handle.read()
-            whole = content.rfind(b"\n") + 1
-            if whole != len(content):
-                handle.truncate(whole)
+            size = handle.seek(0, os.SEEK_END)
+            num_bytes, seq = _READ_BYTES, None
+            while seq is None:  # from the end backwards, as far as the last event
+                start = max(size - num_bytes, 0)
+                handle.seek(start)
+                tail = handle.read()
+                seq = _last_seq(tail) if start else _last_seq(tail) or 0
+                num_bytes *= 4
+            whole = tail.rfind(b"\n") + 1
+            if whole != len(tail):
+                handle.truncate(size - len(tail) + whole)
+            return seq
     except FileNotFoundError:
         return 0
-    for line in reversed(content[:whole].splitlines()):
-        logged = _parse(line)
-        if logged is not None:
-            return logged.seq
-    return 0
+
+
+def _last_seq(tail: bytes) -> int | None:
+    """Number of the last event among the whole lines of ``tail``."""
+    lines = reversed(tail[: tail.rfind(b"\n") + 1].splitlines())
+    return next((logged.seq for logged in map(_parse, lines) if logged is not None), None)

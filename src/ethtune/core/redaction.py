@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}|\b(?:sk|gh[pousr]|xox[abp])[-_][A-Za-z0-9_-]{16,}")
+# as long as real ones are: a folder may be called hf_datasets
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}|\b(?:sk|gh[pousr]|xox[abp])[-_][A-Za-z0-9_-]{30,}")
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 # hosted RPC endpoints carry their key as the last part of the path
 _KEY_IN_PATH = re.compile(r"(?<=/)(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{24,}(?=$|[\s/?#'\"])")

@@ -7,7 +7,6 @@ the latest few and an evenly thinned history.
 
 from __future__ import annotations
 
-import functools
 import math
 import statistics
 from collections.abc import Callable, Iterable
@@ -33,11 +32,12 @@ from ethtune.core.history import History
 
 _RECENT_STEPS = 50  # window of the median step time
 _SETTLED_STEPS = 3  # before that, warming up would make a wild guess of the time left
-_SMOOTHING = 0.95  # weight of the past in the smoothed loss, for each step
 _MESSAGES_KEPT = 6
 _STALL_SECONDS = 60.0  # no run is called stalled before
 _STALL_STEPS = 10
 _STALL_LOGS = 3
+_STALL_PHASE_SECONDS = 300.0  # no evaluation or save is called stalled before
+_KEPT = 512  # checkpoints and evaluations, however long the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,20 @@ class RunState:
     checkpoints: tuple[CheckpointSaved, ...] = ()
     messages: tuple[Message, ...] = ()
     ended: RunEnded | None = None
+    num_checkpoints: int = 0  # saved, whether or not they are still there
+    other_seconds: float = 0.0  # evaluating and saving, by the process that runs now
     last_time: float | None = None
-    smoothed_loss: float | None = None
     peak_bytes: int | None = None  # reserved on a GPU, of the process on a CPU
 
     @property
     def steps(self) -> tuple[StepLogged, ...]:
         """The run so far, thinned evenly; the last one is always among them."""
         return self.history.kept
+
+    @property
+    def smoothed_loss(self) -> float | None:
+        """Exponential mean of the losses."""
+        return self.history.smoothed_loss
 
     @property
     def step(self) -> int:
@@ -74,6 +80,11 @@ class RunState:
         if self.recent:
             return self.recent[-1].step
         return self.started.first_step if self.started else 0
+
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether the run leaves GPUs alone."""
+        return self.started is not None and self.started.device.lower().startswith("cpu")
 
     @property
     def ending(self) -> Ending | None:
@@ -99,6 +110,17 @@ class RunState:
         return sum(s.num_tokens for s in self.recent) / seconds if seconds else None
 
     @property
+    def rows_per_second(self) -> float | None:
+        """Over the recent steps, told from the epochs they advanced."""
+        if not self.plan or not self.recent:
+            return None
+        before, counted = self.recent[0].epoch, self.recent[1:]
+        if not counted and self.started and not self.started.first_step:
+            before, counted = 0.0, self.recent
+        seconds, epochs = sum(s.seconds for s in counted), self.recent[-1].epoch - before
+        return epochs * self.plan.num_train_rows / seconds if seconds and epochs > 0 else None
+
+    @property
     def data_wait_share(self) -> float | None:
         """Part of the recent step time that waited for batches."""
         seconds = sum(s.seconds for s in self.recent)
@@ -113,14 +135,16 @@ class RunState:
         num_steps = self.step - first
         if num_steps < min(_SETTLED_STEPS, self.plan.total_steps - first):
             return None
-        other = sum(e.seconds for e in self.evaluations if e.step > first)
-        other += sum(c.seconds for c in self.checkpoints if c.step > first)
         left = max(self.plan.total_steps - self.step, 0)
-        return left * (self.step_seconds + other / max(num_steps, 1))
+        return left * (self.step_seconds + self.other_seconds / max(num_steps, 1))
 
     @property
     def stall_seconds(self) -> float | None:
-        """Silence after which training is stalled; None where nothing says how long is normal."""
+        """Silence after which the run is stalled; None where nothing says how long is normal."""
+        if self.phase in ("evaluating", "saving"):
+            done = self.evaluations if self.phase == "evaluating" else self.checkpoints
+            longest = max((each.seconds for each in done), default=None)
+            return longest and max(_STALL_PHASE_SECONDS, _STALL_STEPS * longest)
         if self.phase != "training" or self.step_seconds is None:
             return None
         between_logs = statistics.median(s.seconds for s in self.recent)
@@ -161,9 +185,10 @@ def _restarted(state: RunState, event: RunStarted, time: float) -> _Changes:
         "ended": None,
         "history": history,
         "recent": (),
-        "smoothed_loss": functools.reduce(_smoothed, history.kept, None),
         "evaluations": tuple(e for e in state.evaluations if e.step <= first),
-        "checkpoints": tuple(c for c in state.checkpoints if c.step <= first),
+        "checkpoints": (kept := tuple(c for c in state.checkpoints if c.step <= first)),
+        "num_checkpoints": len(kept),
+        "other_seconds": 0.0,
     }
 
 
@@ -187,7 +212,6 @@ def _stepped(state: RunState, event: StepLogged, _time: float) -> _Changes:
     return {
         "history": state.history.then(event),
         "recent": (*state.recent[1 - _RECENT_STEPS :], event),
-        "smoothed_loss": _smoothed(state.smoothed_loss, event),
         "peak_bytes": _larger(state.peak_bytes, event.reserved_bytes or event.process_bytes),
         "phase": "training",
         "phase_total": None,
@@ -196,11 +220,19 @@ def _stepped(state: RunState, event: StepLogged, _time: float) -> _Changes:
 
 
 def _evaluated(state: RunState, event: Evaluated, _time: float) -> _Changes:
-    return {"evaluations": (*state.evaluations, event)} | _after(state, "evaluating")
+    kept = (*state.evaluations, event)
+    if len(kept) > _KEPT:  # the best one stays; of the others every second
+        best = state.best_evaluation
+        kept = tuple(e for i, e in enumerate(kept) if i % 2 == 0 or e is best)
+    other = {"other_seconds": state.other_seconds + event.seconds}
+    return {"evaluations": kept} | other | _after(state, "evaluating")
 
 
 def _checkpoint_saved(state: RunState, event: CheckpointSaved, _time: float) -> _Changes:
-    return {"checkpoints": (*state.checkpoints, event)} | _after(state, "saving")
+    kept = (*state.checkpoints[1 - _KEPT :], event)
+    other = {"other_seconds": state.other_seconds + event.seconds}
+    counted = {"checkpoints": kept, "num_checkpoints": state.num_checkpoints + 1}
+    return counted | other | _after(state, "saving")
 
 
 def _said(state: RunState, event: Message, _time: float) -> _Changes:
@@ -237,14 +269,6 @@ def _after(state: RunState, phase: str) -> _Changes:
     if state.phase != phase:
         return {}
     return {"phase": "training", "phase_total": None, "progress": None}
-
-
-def _smoothed(past: float | None, event: StepLogged) -> float | None:
-    """Exponential mean; a loss that is no number leaves it as it was."""
-    if not math.isfinite(event.loss):
-        return past
-    weight = 0.0 if past is None else _SMOOTHING**event.num_steps
-    return weight * (past or 0.0) + (1 - weight) * event.loss
 
 
 def _larger(a: int | None, b: int | None) -> int | None:

@@ -1,7 +1,8 @@
 """A run on one screen: a snapshot in, lines of exactly the given width and height out.
 
 Nothing here asks the clock, the disk or the terminal. Every state is said in words as well as in
-colour, so that the screen reads the same without.
+colour, so that the screen reads the same without. What comes and goes, diagnoses and messages,
+stands below the curve, which gives way to it: nothing above moves.
 """
 
 from __future__ import annotations
@@ -9,25 +10,29 @@ from __future__ import annotations
 import math
 import shlex
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.cells import cell_len, chop_cells
 from rich.console import Group
 from rich.text import Text
 
+from ethtune.core.diagnosis import Diagnosis
+from ethtune.core.events import Message
 from ethtune.core.runstate import RunState
 from ethtune.core.units import format_bytes, format_duration
-from ethtune.services.monitoring import Snapshot, Status
+from ethtune.services.snapshot import Snapshot, Status
 from ethtune.ui.figures import figure, figures, gpus
+from ethtune.ui.losscurve import Scale, loss_plot
 from ethtune.ui.plots import CURVE_STYLE, LABEL_WIDTH, MARK, MARK_STYLE, curve
 from ethtune.ui.terminal import clean
 
-_STYLES: dict[Status, str] = {
+STATUS_STYLES: dict[Status, str] = {
     "paused": "yellow", "stalled": "bold yellow", "interrupted": "yellow",
     "dead": "bold red", "failed": "bold red", "finished": "bold green", "training": "green",
 }  # fmt: skip
 _DOING = {
     "waiting": "waiting for the first word of the run",
+    "reading": "reading the log",
     "starting": "starting",
     "preflight": "checking machine, data and settings",
     "loading": "loading the model",
@@ -37,29 +42,38 @@ _DOING = {
     "saving": "saving",
     "finishing": "writing the model",
 }
+_SIGNS = {"info": ("·", "dim"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+_IN_HEADER = ("dead", "stalled", "paused")
 _MARGIN = " "
 _VERDICT_LINES = 3
 _NATURAL_LINES = 40
-_CHART_LINES = (5, 14)  # least that tells anything, most that is calm
+_CHART_LINES = (5, 18)  # least that tells anything, most that is calm
 
 
-def render(snapshot: Snapshot, *, width: int, height: int | None = None) -> Group:
+def render(
+    snapshot: Snapshot,
+    *,
+    width: int,
+    height: int | None = None,
+    scale: Scale = Scale(),  # noqa: B008  # frozen
+) -> Group:
     """The screen of one run, no line wider than ``width``, no more lines than ``height``."""
     room = height if height is not None else _NATURAL_LINES
-    state = snapshot.state
     header = [*_header(snapshot, width)]
-    numbers = [*figures(state, width - len(_MARGIN))]
-    footer = [*_checkpoints(state), *_messages(state, limit=3 if room >= 28 else 2)]
+    numbers = [*figures(snapshot, width - len(_MARGIN))]
+    footer = [*_checkpoints(snapshot.state), *_troubles(snapshot, width, 6 if room >= 28 else 4)]
+    footer += _messages(snapshot, width, 4 if room >= 28 else 2)
     free = room - len(header) - len(numbers) - len(footer) - 3  # blank lines between
     numbers += gpus(snapshot, limit=max(1, free - _CHART_LINES[0]))
     free = room - len(header) - len(numbers) - len(footer) - 3
-    chart = _chart(state, width, min(free, _CHART_LINES[1])) if free >= _CHART_LINES[0] else []
+    chart = _chart(snapshot.state, scale, width, min(free, _CHART_LINES[1]))
     sections = filter(None, (header, numbers, chart, footer))
     lines = [line for section in sections for line in (Text(), *section)][1:]
-    return Group(*(_fitted(line, width) for line in lines[:room]))
+    return Group(*(fitted(line, width) for line in lines[:room]))
 
 
-def _fitted(line: Text, width: int) -> Text:
+def fitted(line: Text, width: int) -> Text:
+    """With a margin, and cut where it is wider than the screen."""
     line = Text.assemble(_MARGIN, line, no_wrap=True, overflow="ellipsis", end="\n")
     line.rstrip()
     line.truncate(width - 1, overflow="ellipsis")
@@ -70,7 +84,7 @@ def _header(snapshot: Snapshot, width: int) -> Iterator[Text]:
     state, status = snapshot.state, snapshot.status
     title = Text(clean(snapshot.name), style="bold")
     title.truncate(max(width - len(status) - 8, 8), overflow="ellipsis")
-    title.append(f"  {status}", style=_STYLES.get(status, "cyan"))
+    title.append(f"  {status}", style=STATUS_STYLES.get(status, "cyan"))
     yield title
     if state.started:
         about = [state.started.base_model, state.started.device]
@@ -84,7 +98,10 @@ def _header(snapshot: Snapshot, width: int) -> Iterator[Text]:
 def _advance(snapshot: Snapshot, width: int) -> Iterator[Text]:
     """The bar and what it counts: of the steps, or of a long phase before or between them."""
     state = snapshot.state
-    if state.progress and not state.ended:
+    if snapshot.unread_share:
+        yield _bar(round(100 * (1 - snapshot.unread_share)), 100, width)
+        yield Text(_DOING["reading"])
+    elif state.progress and not state.ended:
         progress = state.progress
         yield _bar(progress.done, progress.total, width)
         total = f" of {progress.total:,}" if progress.total else ""
@@ -95,7 +112,7 @@ def _advance(snapshot: Snapshot, width: int) -> Iterator[Text]:
     else:
         doing = [_DOING.get(snapshot.status, "")]
         if snapshot.running_seconds is not None:
-            doing.append(f"{format_duration(snapshot.running_seconds)} so far")
+            doing.append(_duration(snapshot, snapshot.running_seconds))
         yield Text(" · ".join(filter(None, doing)), style="dim")
 
 
@@ -108,10 +125,13 @@ def _position(snapshot: Snapshot) -> Iterator[str]:
     elif snapshot.status == "training":
         yield _DOING["training"]
     if snapshot.running_seconds is not None:
-        duration = format_duration(snapshot.running_seconds)
-        yield f"{duration} in all" if state.ended else f"{duration} so far"
+        yield _duration(snapshot, snapshot.running_seconds)
     if snapshot.remaining_seconds is not None:
         yield f"about {format_duration(snapshot.remaining_seconds)} left"
+
+
+def _duration(snapshot: Snapshot, seconds: float) -> str:
+    return f"{format_duration(seconds)} {'in all' if snapshot.state.ended else 'so far'}"
 
 
 def _bar(done: int, total: int | None, width: int) -> Text:
@@ -127,26 +147,16 @@ def verdict(snapshot: Snapshot, width: int = 80) -> Iterator[Text]:
     """For a run that needs somebody: what happened, and what to type."""
     state, status = snapshot.state, snapshot.status
     folder = shlex.quote(str(snapshot.path))
-    resume = f"ethtune resume {folder}"
-    silent = format_duration(snapshot.silent_seconds or 0.0)
-    if status == "dead":
-        doing = "" if state.phase == "starting" else f" while {state.phase}"
-        yield Text(f"The process is gone{doing}; its last word was {silent} ago.", style="red")
-        yield from _command("continue with", resume, width)
-    elif status == "stalled":
-        pace = format_duration(state.step_seconds or 0.0)
-        yield Text(f"No step for {silent}, where one took {pace}.", style="yellow")
-        if snapshot.pid is not None:
-            yield from _command("look inside with", f"py-spy dump --pid {snapshot.pid}", width)
-    elif status == "paused":
-        yield Text("The process is stopped.", style="yellow")
-        yield from _command("continue with", f"kill -CONT {snapshot.pid}", width)
+    if status in _IN_HEADER:
+        found = next(each for each in snapshot.diagnoses if each.kind == status)
+        yield Text(found.evidence, style="red" if status == "dead" else "yellow")
+        yield from _command(found.advice, found.command or "", width)
     elif status == "finished":
         yield from _command("measure it with", f"ethtune evaluate {folder}", width)
     elif state.ended:
         for line in textwrap.wrap(clean(state.ended.text), max(width - 2, 20))[:_VERDICT_LINES]:
-            yield Text(line, style=_STYLES[status])
-        yield from _command("continue with", resume, width)
+            yield Text(line, style=STATUS_STYLES[status])
+        yield from _command("continue with", f"ethtune resume {folder}", width)
 
 
 def _command(words: str, command: str, width: int) -> Iterator[Text]:
@@ -160,31 +170,70 @@ def _command(words: str, command: str, width: int) -> Iterator[Text]:
         yield Text(line, style="bold")
 
 
-def _chart(state: RunState, width: int, room: int) -> list[Text]:
-    points = [(float(s.step), s.loss) for s in state.steps]
-    marks = [(float(e.step), e.eval_loss) for e in state.evaluations]
-    lines = curve(points, marks, width=width - len(_MARGIN) - 2, height=room - 2)
-    if not lines:
+def _chart(state: RunState, scale: Scale, width: int, room: int) -> list[Text]:
+    plot = loss_plot(state, scale) if room >= _CHART_LINES[0] else None
+    lines = curve(plot, width=width - len(_MARGIN) - 2, height=room - 2) if plot else []
+    if not plot or not lines:
         return []
-    legend = Text.assemble(" " * (LABEL_WIDTH + 2), ("━ ", CURVE_STYLE), ("training loss", "dim"))
-    if marks:
+    legend = Text(" " * (LABEL_WIDTH + 2))
+    legend.append("━ ", CURVE_STYLE).append("training loss", "dim")
+    if plot.marks:
         legend.append(f"   {MARK} ", style=MARK_STYLE).append("validation loss", style="dim")
+    if scale.is_log:
+        legend.append("   logarithmic", style="dim")
+    if scale.zoom:
+        legend.append(f"   last 1/{2**scale.zoom}", style="dim")
     return [legend, *lines]
 
 
 def _checkpoints(state: RunState) -> Iterator[Text]:
-    saved = state.checkpoints
-    if saved:
-        last = saved[-1]
-        note = f"step {last.step:,}, {format_bytes(last.size_bytes)}, {len(saved)} saved so far"
+    if state.checkpoints:
+        last = state.checkpoints[-1]
+        size = format_bytes(last.size_bytes)
+        note = f"step {last.step:,}, {size}, {state.num_checkpoints} saved so far"
         yield figure("last checkpoint", clean(last.path).rpartition("/")[2], note)
 
 
-def _messages(state: RunState, *, limit: int) -> Iterator[Text]:
-    signs = {"info": ("·", "dim"), "warning": ("!", "yellow"), "error": ("✗", "red")}
-    for message in state.messages[-limit:]:
-        sign, style = signs[message.level]
-        yield Text.assemble((f"{sign} ", style), clean(" ".join(message.text.split())))
+def _troubles(snapshot: Snapshot, width: int, limit: int) -> Iterator[Text]:
+    """Each diagnosis in a line or two and what to do in one more; the gravest of them."""
+    room = max(width - len(_MARGIN) - 3, 20)
+    for found in snapshot.diagnoses:
+        lines = [] if found.kind in _IN_HEADER else [*_diagnosis(found, room)]
+        if len(lines) > limit:
+            return
+        limit -= len(lines)
+        yield from lines
+
+
+def _diagnosis(found: Diagnosis, room: int) -> Iterator[Text]:
+    sign, style = _SIGNS[found.level]
+    first, *others = textwrap.wrap(f"{found.title}: {found.evidence}", room)
+    title, rest = first[: len(found.title)], first[len(found.title) :]
+    yield Text.assemble((f"{sign} ", style), (title, f"bold {style}"), rest)
+    yield from (Text(f"  {line}") for line in others)
+    yield from (Text(f"  {line}", style="dim") for line in textwrap.wrap(found.advice, room))
+
+
+def _messages(snapshot: Snapshot, width: int, limit: int) -> Iterator[Text]:
+    if snapshot.num_unknown:
+        text = f"{snapshot.num_unknown:,} lines of the log are damaged or of another version"
+        yield Text.assemble(("! ", "yellow"), text)
+    written: list[Text] = []
+    for message in reversed(snapshot.state.messages):
+        lines = [*_message(message, max(width - len(_MARGIN) - 3, 20))]
+        if len(written) + len(lines) > limit:
+            break
+        written = lines + written
+    yield from written
+
+
+def _message(message: Message, room: int) -> Iterator[Text]:
+    """Two lines at most."""
+    sign, style = _SIGNS[message.level]
+    first, *others = textwrap.wrap(clean(message.text), room) or [""]
+    yield Text.assemble((f"{sign} ", style), first)
+    if others:
+        yield Text(f"  {' '.join(others)}")
 
 
 def _count(number: int) -> str:
@@ -192,38 +241,3 @@ def _count(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return str(number)
-
-
-def overview(snapshots: Sequence[Snapshot], *, width: int, height: int | None = None) -> Group:
-    """Several runs, a line each, in the given order."""
-    shown = snapshots[: None if height is None else max(height - 1, 1)]
-    rows = [("run", "state", "step", "loss", "left"), *(_row(s) for s in shown)]
-    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    widths[0] = min(widths[0], max(width - sum(widths[1:]) - 2 * len(widths), 8))
-    lines = []
-    for number, row in enumerate(rows):
-        line = Text()
-        for i, (value, room) in enumerate(zip(row, widths, strict=True)):
-            cell = Text(value, style=_STYLES.get(value, "") if i == 1 else "")  # type: ignore[call-overload]
-            cell.truncate(room, overflow="ellipsis")
-            padding = " " * (room - cell.cell_len)
-            line.append_text(Text.assemble(padding, cell) if i > 1 else cell.append(padding))
-            line.append("  ")
-        line.rstrip()
-        line.stylize("" if number else "dim")
-        lines.append(line)
-    return Group(*(_fitted(line, width) for line in lines))
-
-
-def _row(snapshot: Snapshot) -> tuple[str, str, str, str, str]:
-    state = snapshot.state
-    total = f"/{state.plan.total_steps:,}" if state.plan else ""
-    loss = "—" if state.smoothed_loss is None else f"{state.smoothed_loss:.4f}"
-    left = snapshot.remaining_seconds
-    return (
-        clean(snapshot.name),
-        snapshot.status,
-        f"{state.step:,}{total}",
-        loss,
-        "—" if left is None else format_duration(left),
-    )

@@ -10,38 +10,43 @@ from rich.text import Text
 from ethtune.core.events import StepLogged
 from ethtune.core.reading import GpuReading
 from ethtune.core.runstate import RunState
-from ethtune.core.units import GIB
-from ethtune.services.monitoring import Snapshot
+from ethtune.core.units import GIB, format_duration
+from ethtune.services.snapshot import Snapshot
 from ethtune.ui.terminal import clean
 
 _LABEL_WIDTH = 16
 _WIDE, _NARROW = 110, 64  # columns from which figures stand three and two abreast
 _MANY_DATA_WAITS = 0.15
-_NEARLY_FULL = 0.95
+_NEARLY_FULL = 0.97
 # by nvml's names: what a healthy card does, a busy consumer card at its power cap included
 _EXPECTED_THROTTLES = ("idle", "application clocks", "power cap", "sync boost", "display clocks")
 _NOTHING_YET = "—"
 
 
-def figures(state: RunState, width: int) -> Iterator[Text]:
+def figures(snapshot: Snapshot, width: int) -> Iterator[Text]:
     """The grid of figures of the last step, and what memory it took; nothing before the first."""
+    state = snapshot.state
     if not state.steps:
         return
     last = state.steps[-1]
-    cells = [_loss(state, last), _validation_loss(state), _speed(state)]
-    cells += [_learning_rate(last), _token_accuracy(state), _gradient_norm(last)]
-    abreast = 3 if width >= _WIDE else 2 if width >= _NARROW else 1
-    if abreast == 2:
-        cells = [cells[i] for i in (0, 1, 3, 4, 5, 2)]
-    room = (width) // abreast
-    for first in range(0, len(cells), abreast):
+    learning = [_loss(state, last), _learning_rate(last), _gradient_norm(last)]
+    measured = [_validation_loss(state), _accuracy(state)]
+    working = [_speed(state), _pace(state), _data_wait(state)]
+    if width >= _WIDE:
+        columns = [learning, [*measured, working[1]], [working[0], working[2], Text()]]
+    elif width >= _NARROW:
+        columns = [[*learning, working[1]], [*measured, working[0], working[2]]]
+    else:
+        columns = [[*learning, *measured, *working]]
+    room = width // len(columns)
+    for cells in zip(*columns, strict=True):
         line = Text()
-        for cell in cells[first : first + abreast]:
+        for cell in cells:
             cell.truncate(room - 2, overflow="ellipsis")
             line.append_text(cell).append(" " * (room - cell.cell_len))
         line.rstrip()
         yield line
-    yield _memory(state, last)
+    yield _memory(snapshot, last, width)
 
 
 def _loss(state: RunState, last: StepLogged) -> Text:
@@ -66,19 +71,37 @@ def _validation_loss(state: RunState) -> Text:
     return figure("validation loss", f"{now:.4f}", note)
 
 
-def _token_accuracy(state: RunState) -> Text:
+def _accuracy(state: RunState) -> Text:
+    """Of whole answers where they were generated, of single tokens otherwise."""
     if not state.evaluations:
         return figure("token accuracy", _NOTHING_YET)
-    now = state.evaluations[-1].eval_token_accuracy
+    last = state.evaluations[-1]
+    if last.exact_match is not None:
+        return figure(
+            "exact match", f"{last.exact_match:.4f}", f"of tokens {last.eval_token_accuracy:.4f}"
+        )
     best = max(e.eval_token_accuracy for e in state.evaluations)
+    now = last.eval_token_accuracy
     return figure("token accuracy", f"{now:.4f}", "best" if now == best else f"best {best:.4f}")
 
 
 def _speed(state: RunState) -> Text:
-    speed, wait = state.tokens_per_second, state.data_wait_share or 0.0
-    note = f"{wait:.0%} for data" if wait > _MANY_DATA_WAITS else ""
-    value = _NOTHING_YET if speed is None else f"{speed:,.0f} tok/s"
-    return figure("speed", value, note, "yellow")
+    speed = state.tokens_per_second
+    return figure("speed", _NOTHING_YET if speed is None else f"{speed:,.0f} tok/s")
+
+
+def _pace(state: RunState) -> Text:
+    pace, rows = state.step_seconds, state.rows_per_second
+    note = "" if rows is None else f"{rows:.3g} rows/s"
+    return figure("step time", _NOTHING_YET if pace is None else format_duration(pace), note)
+
+
+def _data_wait(state: RunState) -> Text:
+    wait = state.data_wait_share
+    if wait is None:
+        return figure("data wait", _NOTHING_YET)
+    note = "of the step time" if wait > _MANY_DATA_WAITS else ""
+    return figure("data wait", f"{100 * wait:.1f} %", note, "yellow")
 
 
 def figure(label: str, value: str, note: str = "", note_style: str = "dim") -> Text:
@@ -88,21 +111,27 @@ def figure(label: str, value: str, note: str = "", note_style: str = "dim") -> T
     return text.append(f"  {note}" if note else "", style=f"not dim {note_style}")
 
 
-def _memory(state: RunState, last: StepLogged) -> Text:
+def _memory(snapshot: Snapshot, last: StepLogged, width: int) -> Text:
+    """What the run computes in first, against all there is; of the others those that fit."""
     parts = []
     if last.reserved_bytes is not None and last.allocated_bytes is not None:
         parts = [(last.reserved_bytes, "reserved"), (last.allocated_bytes, "allocated")]
     parts.append((last.process_bytes, "process"))
-    if state.peak_bytes:
-        parts.append((state.peak_bytes, "peak"))
-    first, *others = (f"{_gib(size)} GiB {word}" for size, word in parts)
-    return figure("memory", first, " · ".join(other.replace(" GiB", "") for other in others))
+    if snapshot.state.peak_bytes:
+        parts.append((snapshot.state.peak_bytes, "peak"))
+    capacity = snapshot.capacity_bytes
+    of = f"/{_gib(capacity)}" if capacity else ""
+    (size, word), *others = parts
+    value = f"{_gib(size)}{of} GiB {word}"
+    notes = [f"{_gib(size)} {word}" for size, word in others]
+    while notes and _LABEL_WIDTH + len(value) + 2 + len(" · ".join(notes)) >= width:
+        notes.pop()
+    return figure("memory", value, " · ".join(notes))
 
 
 def gpus(snapshot: Snapshot, *, limit: int) -> Iterator[Text]:
     """A line for each GPU of the machine, ``limit`` at most; none if the run leaves them alone."""
-    device = snapshot.state.started.device if snapshot.state.started else ""
-    if device.lower().startswith("cpu"):
+    if snapshot.state.is_on_cpu:
         return
     num_hidden = len(snapshot.readings) - limit
     for reading in snapshot.readings[: limit - 1 if num_hidden > 0 else limit]:

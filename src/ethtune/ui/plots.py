@@ -1,81 +1,101 @@
-"""Curves as text: points in, lines of braille dots out, two dots wide and four high a character."""
+"""Curves as text: points in, lines of braille dots out, two dots wide and four high a character.
+
+The single losses stand dim behind their smoothed course, and signs over both.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from rich.text import Text
 
+from ethtune.ui.axes import Axis
+
 Point = tuple[float, float]
 MARK, MARK_STYLE, CURVE_STYLE = "◆", "bold magenta", "cyan"
+LABEL_WIDTH = 8
 
 _BLANK = 0x2800
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by dot row, dot column
-LABEL_WIDTH = 8
-_OUTLIERS = 0.02  # share of the highest points that may leave the plot at its top
-_MANY = 50  # points from which on such a share is meaningful
 
 
-def curve(
-    points: Sequence[Point], marks: Sequence[Point], *, width: int, height: int
-) -> list[Text]:
-    """A line through ``points`` and signs at ``marks``, with a scale: ``height`` + 1 lines.
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """``points`` as they were measured, their smoothed ``course``, and single ``marks``."""
 
-    Empty when there are fewer than two points that are numbers.
-    """
-    points, marks = _finite(points), _finite(marks)
-    if len(points) < 2 or width < 2 * LABEL_WIDTH or height < 2:
+    points: Sequence[Point]
+    course: Sequence[Point]
+    marks: Sequence[Point]
+    x: Axis
+    y: Axis
+
+
+def curve(plot: Plot, *, width: int, height: int) -> list[Text]:
+    """The plot with its scales: ``height`` + 1 lines; none where there is no room for it."""
+    if width < 2 * LABEL_WIDTH or height < 2:
         return []
     columns = width - LABEL_WIDTH - 2
-    left, right = points[0][0], max(points[-1][0], points[0][0] + 1)
-    low, high = _range([y for _, y in points], [y for _, y in marks])
+    dim, bright = (
+        _cells(_joined(_dots(plot, line, columns, height)), columns, height)
+        for line in (plot.points, plot.course)
+    )
+    signs = {_place(plot, mark, columns, height) for mark in _shown(plot, plot.marks)}
+    labels = {round((1 - plot.y.share(tick)) * (height - 1)): tick for tick in plot.y.ticks}
+    lines = []
+    for row in range(height):
+        label = f"{labels[row]:.4g}" if row in labels else ""
+        line = Text(label.rjust(LABEL_WIDTH) + (" ┤" if label else " │"), style="dim")
+        for column in range(columns):
+            if (column, row) in signs:
+                line.append(MARK, style=f"not dim {MARK_STYLE}")
+            elif bright[row][column] != _BLANK:
+                line.append(chr(bright[row][column]), style=f"not dim {CURVE_STYLE}")
+            else:
+                line.append(chr(dim[row][column]).replace(chr(_BLANK), " "))
+        lines.append(line)
+    return [*lines, _scale(plot.x, columns)]
 
-    def place(point: Point, num_x: int, num_y: int) -> tuple[int, int]:
-        x = (point[0] - left) / (right - left) * (num_x - 1)
-        y = (high - point[1]) / (high - low) * (num_y - 1)
-        return _within(x, num_x), _within(y, num_y)
 
-    dots = _joined(place(point, 2 * columns, 4 * height) for point in points)
+def _scale(axis: Axis, columns: int) -> Text:
+    """Round steps under their places, as many as do not touch."""
+    line = [" "] * columns
+    for tick in axis.ticks:
+        label = f"{tick:,.0f}"
+        first = round(axis.share(tick) * (columns - 1)) - len(label) // 2
+        first = min(max(first, 0), columns - len(label))
+        around = line[max(first - 2, 0) : first + len(label) + 2]
+        if first >= 0 and not "".join(around).strip():
+            line[first : first + len(label)] = label
+    return Text(" " * (LABEL_WIDTH + 2) + "".join(line).rstrip(), style="dim")
+
+
+def _shown(plot: Plot, points: Iterable[Point]) -> list[Point]:
+    """Those that are numbers and not left of the plot."""
+    numbers = (p for p in points if math.isfinite(p[0]) and math.isfinite(p[1]))
+    return sorted(p for p in numbers if plot.x.low <= p[0] <= plot.x.high)
+
+
+def _place(plot: Plot, point: Point, num_x: int, num_y: int) -> tuple[int, int]:
+    """Column and row, the nearest where the point lies beyond the plot."""
+    x = plot.x.share(point[0]) * (num_x - 1)
+    y = (1 - plot.y.share(point[1])) * (num_y - 1)
+    return min(max(round(x), 0), num_x - 1), min(max(round(y), 0), num_y - 1)
+
+
+def _dots(
+    plot: Plot, points: Sequence[Point], columns: int, height: int
+) -> Iterable[tuple[int, int]]:
+    return (_place(plot, point, 2 * columns, 4 * height) for point in _shown(plot, points))
+
+
+def _cells(dots: Iterable[tuple[int, int]], columns: int, height: int) -> list[list[int]]:
     cells = [[_BLANK] * columns for _ in range(height)]
     for x, y in dots:
         cells[y // 4][x // 2] |= _BITS[y % 4][x % 2]
-    signs = {place(mark, columns, height) for mark in marks}
-    labelled = {0, height - 1} | ({height // 2} if height > 4 else set())
-    lines = []
-    for row, codes in enumerate(cells):
-        label = f"{high - (high - low) * row / (height - 1):.3g}" if row in labelled else ""
-        line = Text(label.rjust(LABEL_WIDTH) + (" ┤" if label else " │"), style="dim")
-        for column, code in enumerate(codes):
-            if (column, row) in signs:
-                line.append(MARK, style=f"not dim {MARK_STYLE}")
-            else:
-                line.append(chr(code) if code != _BLANK else " ", style=f"not dim {CURVE_STYLE}")
-        lines.append(line)
-    lines.append(_scale(left, right, columns))
-    return lines
-
-
-def _scale(left: float, right: float, columns: int) -> Text:
-    first, last = f"{left:.0f}", f"{right:.0f}"
-    between = " " * max(columns - len(first) - len(last), 1)
-    return Text(" " * (LABEL_WIDTH + 2) + first + between + last, style="dim")
-
-
-def _finite(points: Iterable[Point]) -> list[Point]:
-    return sorted(p for p in points if math.isfinite(p[0]) and math.isfinite(p[1]))
-
-
-def _range(values: list[float], others: list[float]) -> tuple[float, float]:
-    ordered = sorted(values)
-    high = ordered[-1 - int(_OUTLIERS * len(ordered))] if len(ordered) >= _MANY else ordered[-1]
-    low, high = min([ordered[0], *others]), max([high, *others])
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _within(value: float, count: int) -> int:
-    return min(max(round(value), 0), count - 1)
+    return cells
 
 
 def _joined(dots: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ethtune.core.errors import EthtuneError
+from ethtune.core.errors import EthtuneError, Interrupted
 from ethtune.core.redaction import redact
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -50,12 +50,13 @@ def say(text: str, *, style: str | None = None) -> None:
 
 
 def show_error(error: EthtuneError) -> None:
-    """What is wrong, and what to do next."""
-    line = Text("error: ", style="bold red")
+    """What is wrong, and what to do next. A stop that was asked for is no error."""
+    is_asked = isinstance(error, Interrupted)
+    line = Text() if is_asked else Text("error: ", style="bold red")
     line.append(clean(error.message), style="default")
     stderr.print(line, soft_wrap=True)
     if error.hint:
-        hint = Text("  try: ", style="bold")
+        hint = Text("  next: " if is_asked else "  try: ", style="bold")
         hint.append(clean(error.hint), style="not bold")
         stderr.print(hint, soft_wrap=True)
 
