@@ -8,7 +8,7 @@ before     the process ends right before the event
 torn       the file is cut to half its size, then the process ends
 unsynced   what was written and not synced is undone, then the process ends
 
-ethtune    ``ethtune train``, four checkpoints of which three are kept: removals are crashed into too
+ethtune    ``ethtune train``, three of four checkpoints kept: a removal is crashed into too
 stock      transformers' Trainer with LoRA, resumed as its documentation has it
 
 After each crash the run goes on (``go_on.py``). The judge asks for an exit code of 0, the newest

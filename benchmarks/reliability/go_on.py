@@ -1,7 +1,7 @@
 """What a user types after a crash, as one command: ``python go_on.py RUN TRAIN-COMMAND...``.
 
-A folder without a manifest.json is no run yet: train. Every other is resumed. That a run has nothing
-left to do is an error of ``ethtune resume``, but what an interrupted user wants to hear.
+A folder without a manifest.json is no run yet: train. Every other is resumed. That a run has
+nothing left to do is an error of ``ethtune resume``, but what an interrupted user wants to hear.
 """
 
 from __future__ import annotations

@@ -63,5 +63,7 @@ def save_model(folder: Path) -> None:
     shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
     special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    config = LlamaConfig(vocab_size=len(tokens), tie_word_embeddings=True, **shape, **heads, **special)
+    config = LlamaConfig(
+        vocab_size=len(tokens), tie_word_embeddings=True, **shape, **heads, **special
+    )
     LlamaForCausalLM(config).save_pretrained(folder)

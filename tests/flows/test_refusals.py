@@ -101,7 +101,7 @@ def test_no_rows(train, rows, text):
         ('{"text": "a finished text"}\n', "no key \"instruction\"; the row has ['text']"),
         ('{"messages": []}\n', "no key \"instruction\"; the row has ['messages']"),
         ('{"instruction": "a", "input": "b", "output": ""}\n', "output is empty"),
-        ('{"instruction": "a", "input": "b", "output": 3}\n', "output is '3', expected a text"),
+        ('{"instruction": "a", "input": "b", "output": 3}\n', "output is 3, expected a text"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(train, rows, line, fault):

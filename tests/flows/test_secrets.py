@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from transformers import TrainerCallback
-from transformers.trainer import DEFAULT_CALLBACKS
+from transformers.integrations import integration_utils
 
 HUB = "hf_" + "CaNaRy7" * 5
 TRACKER = "c0ffee7" * 5 + "c0ffe"  # 40 hex digits, as wandb's are
@@ -127,8 +127,6 @@ def test_what_is_refused_is_refused_without_it(say, dataset, tiny_model, tmp_pat
 class Tracker(TrainerCallback):
     """One whose server is away, and that says so with all that it knows."""
 
-    __module__ = "transformers.integrations.of_this_test"
-
     def on_step_end(self, *_, **__):
         raise ConnectionError(f"no answer from {ENVIRONMENT['MLFLOW_TRACKING_URI']}, key {HUB}")
 
@@ -140,8 +138,10 @@ def break_down(*_):
 def test_a_failure_whose_text_holds_a_secret_is_told_without_it(
     say, dataset, tiny_model, settings, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr("transformers.trainer.DEFAULT_CALLBACKS", [*DEFAULT_CALLBACKS, Tracker])
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
+    monkeypatch.setattr("ethtune.services.preflight.find_spec", lambda name: name)
     monkeypatch.setattr("ethtune.model.trainer.validate", lambda *_, **__: break_down())
+    settings |= {"logging.report_to": "[tensorboard]"}
     more = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     run = tmp_path / "run"
     given = ("--dataset", dataset, "--base-model", tiny_model, "--output", run)
@@ -219,4 +219,3 @@ def test_the_watch_over_sockets_sees_one():
 
 
 PROBE = 'socket.create_connection(("127.0.0.1", 9), timeout=1)'
-

@@ -115,6 +115,13 @@ def committed_steps(run: RunFolder) -> set[int]:
     return {step for step, path in run.checkpoints() if _is_ours(path, run_id)}
 
 
+def newest_bytes(run: RunFolder) -> int:
+    """What the newest complete checkpoint takes, by its label; 0 where there is none."""
+    ours = committed_steps(run)
+    label = next((_label(path) for step, path in run.checkpoints()[::-1] if step in ours), None)
+    return sum(entry["bytes"] for entry in label["files"].values()) if label else 0
+
+
 def rotate(run: RunFolder, *, keep: int, spare: Collection[int]) -> None:
     """Remove the oldest complete checkpoints beyond ``keep``; those of steps ``spare`` stay.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +12,7 @@ import psutil
 import torch
 
 from ethtune.core.config import Config
-from ethtune.core.errors import ConfigError
+from ethtune.core.errors import ConfigError, MachineError
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
@@ -36,6 +38,25 @@ class Device:
     def dtype(self) -> torch.dtype:
         """Of weights that are not quantised, and of activations."""
         return DTYPES[self.precision]
+
+
+@contextlib.contextmanager
+def told_of_memory(device: Device, *, hint: str, place: Callable[[], str] = str) -> Iterator[None]:
+    """Raises MachineError where memory runs out meanwhile: the device's, or the system's."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        first_line = (str(error).splitlines() or ["the system gives no more"])[0]
+        text = f"{device.name} ran out of memory{place()}: {first_line}"
+        raise MachineError(text, hint=hint) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """On a CPU torch has no class of its own for it."""
+    is_known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return is_known or "DefaultCPUAllocator" in str(error)
 
 
 def choose_device(config: Config) -> Device:

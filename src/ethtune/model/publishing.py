@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from safetensors import SafetensorError
 
-from ethtune.core.atomic import fsync_folder
+from ethtune.core.atomic import fsync_folder, write_text
 from ethtune.core.errors import MachineError
 from ethtune.core.runfolder import RunFolder
-from ethtune.model.adapterfiles import adapter_tensors, write_adapter
+from ethtune.model.adapterfiles import WEIGHTS, adapter_tensors, write_adapter
 from ethtune.model.checkpoints import COMPLETE, STAGING, seal
 
 
@@ -25,11 +27,17 @@ class ResultLabel:
     total_steps: int
 
 
-def publish(run: RunFolder, model: Any, tokenizer: dict[str, bytes], label: ResultLabel) -> None:
+def publish(
+    run: RunFolder,
+    model: Any,
+    tokenizer: dict[str, bytes],
+    label: ResultLabel,
+    card: Callable[[str], str],
+) -> None:
     """Exchange the folder's result, if it had one, for this one.
 
-    COMPLETE.json goes first and comes last: while it is missing there is no result. Raises
-    MachineError where the disk refuses.
+    COMPLETE.json goes first and comes last: while it is missing there is no result. It does not
+    list README.md, which people edit. Raises MachineError where the disk refuses.
     """
     staging = run.path / STAGING
     try:
@@ -39,6 +47,8 @@ def publish(run: RunFolder, model: Any, tokenizer: dict[str, bytes], label: Resu
         for name, content in tokenizer.items():
             (staging / name).write_bytes(content)
         seal(staging, step=label.step, run_id=label.run_id, total_steps=label.total_steps)
+        weights = json.loads((staging / COMPLETE).read_text(encoding="utf-8"))["files"][WEIGHTS]
+        write_text(staging / "README.md", card(weights["sha256"]))
         (run.path / COMPLETE).unlink(missing_ok=True)
         for name in sorted(os.listdir(staging), key=lambda name: (name == COMPLETE, name)):
             os.replace(staging / name, run.path / name)

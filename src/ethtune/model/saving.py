@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from ethtune.core.events import CheckpointSaved, Emit, Message, PhaseStarted
 from ethtune.core.runfolder import RunFolder
 from ethtune.core.units import format_bytes
 from ethtune.model.adapterfiles import adapter_tensors, write_adapter
-from ethtune.model.checkpoints import STAGING, commit, rotate, run_id_of
+from ethtune.model.checkpoints import STAGING, commit, newest_bytes, rotate, run_id_of
 from ethtune.model.publishing import ResultLabel, publish
 from ethtune.model.reserve import Reserve
 from ethtune.model.trainingstate import FILE, captured
-from ethtune.model.trees import save_tree, tensors_of
+from ethtune.model.trees import not_finite, save_tree
 
 _FAILURES = (OSError, SafetensorError, MachineError)  # safetensors' is no OSError
 _BYTES_PER_PARAMETER = 12  # float32 weight and two Adam moments
@@ -50,7 +50,8 @@ class Saver:
             tokenizer.save_pretrained(folder)
             self._tokenizer = {item.name: item.read_bytes() for item in Path(folder).iterdir()}
         trainable, _ = model.get_nb_trainable_parameters()
-        self._size = trainable * _BYTES_PER_PARAMETER + sum(map(len, self._tokenizer.values()))
+        expected = trainable * _BYTES_PER_PARAMETER + sum(map(len, self._tokenizer.values()))
+        self._size = max(expected, newest_bytes(self._run))
         self._hold()
 
     def close(self) -> None:
@@ -75,8 +76,9 @@ class Saver:
             size = commit(staging, self._run.path / name, run_id=self._run_id)
         except _FAILURES as error:
             reason = getattr(error, "strerror", None) or error
-            text = f"checkpoint {step} could not be saved: {reason}; training goes on"
-            self._emit(Message("error", f"{text} and tries again at the next save"))
+            is_last = trainer.control.should_training_stop or step >= trainer.state.max_steps
+            then = "" if is_last else "; training goes on and tries again at the next save"
+            self._emit(Message("error", f"checkpoint {step} could not be saved: {reason}{then}"))
         else:
             self.last_step, self._size = step, size
             self._emit(CheckpointSaved(step, name, size, time.perf_counter() - started))
@@ -86,14 +88,14 @@ class Saver:
             self._hold()
         self._emit(PhaseStarted("training"))
 
-    def publish(self, trainer: Any) -> None:
-        """The finished adapter with its tokenizer, into the run folder itself.
+    def publish(self, trainer: Any, card: Callable[[str], str]) -> None:
+        """The finished adapter with its tokenizer and card, into the run folder itself.
 
         Raises MachineError where the disk refuses.
         """
         self._reserve.release()
         label = ResultLabel(self._run_id, trainer.state.global_step, trainer.state.max_steps)
-        publish(self._run, trainer.model, self._tokenizer, label)
+        publish(self._run, trainer.model, self._tokenizer, label, card)
 
     def _write(
         self, trainer: Any, weights: dict[str, torch.Tensor], tree: Any, folder: Path
@@ -123,14 +125,9 @@ class Saver:
 
 
 def _require_finite(step: int, tree: Any) -> None:
-    for name, tensor in tensors_of(tree):
-        if not tensor.is_floating_point() or not tensor.numel():
-            continue
-        # one pass without a copy, and both are NaN where any number is
-        low, high = torch.aminmax(tensor)
-        if not bool(torch.isfinite(low) & torch.isfinite(high)):
-            raise DivergedError(
-                f"step {step}: {name} holds numbers that are none; this step is not saved",
-                last_step=step,
-                good_step=step - 1,
-            )
+    for name in not_finite(tree):
+        raise DivergedError(
+            f"step {step}: {name} holds numbers that are none; this step is not saved",
+            last_step=step,
+            good_step=step - 1,
+        )

@@ -7,7 +7,6 @@ before the optimizer makes it (``divergence``); everything is told through event
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -25,7 +24,6 @@ from ethtune.model.bestmodel import (
     criterion_of,
     validations_without_gain,
 )
-from ethtune.model.callbacks import Shielded, is_tracker
 from ethtune.model.context import RunContext
 from ethtune.model.device import Device
 from ethtune.model.divergence import Guard
@@ -35,6 +33,7 @@ from ethtune.model.resumable import ResumableTrainer
 from ethtune.model.saving import Saver
 from ethtune.model.stepwindow import StepWindow
 from ethtune.model.tokenizer import PromptTokenizer
+from ethtune.model.trackers import trackers
 from ethtune.model.validation import ValidationLeft, answers, validate
 from ethtune.model.workers import guard_workers
 
@@ -71,7 +70,6 @@ class QLoraTrainer(ResumableTrainer):
         self.guard = Guard(emit, skip_steps=skip_steps)
         self.saver = Saver(self._run, keep=config.logging.save_total_limit, emit=emit)
         train, validation = datasets
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(self._run.path / "logs"))
         super().__init__(
             args=library_arguments(
                 config, self._run, device, has_validation=validation is not None
@@ -87,10 +85,7 @@ class QLoraTrainer(ResumableTrainer):
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
         self.saver.open(self.model, self.processing_class)
-        handler = self.callback_handler
-        handler.callbacks = [
-            Shielded(each, emit) if is_tracker(each) else each for each in handler.callbacks
-        ]
+        self.callback_handler.callbacks += trackers(config.logging.report_to, emit)
 
     # -- steps ---------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PrinterCallback
 
 from ethtune.core.errors import DivergedError, MachineError
@@ -24,9 +23,10 @@ from ethtune.model.bestmodel import best_step, criterion_of, validations
 from ethtune.model.callbacks import RunHooks
 from ethtune.model.checkpoints import committed_steps, find_checkpoints
 from ethtune.model.context import RunContext
-from ethtune.model.device import Device, memory_use
+from ethtune.model.device import Device, memory_use, told_of_memory
 from ethtune.model.load import add_adapter, load_base
 from ethtune.model.rollback import roll_back
+from ethtune.model.trackers import tracking
 from ethtune.model.trainer import QLoraTrainer, TaskMetric
 
 _TOKENIZER_BYTES = 64 * 1024**2  # tokenizers of every known model, several times over
@@ -60,16 +60,24 @@ def train_adapter(
     Raises Interrupted after a signal, with a checkpoint saved; DivergedError; MachineError when
     memory or the disk for the result runs out.
     """
+    with told_of_memory(job.device, hint="ethtune estimate shows what would fit"):
+        return _train_adapter(context, job, resume_from)
+
+
+def _train_adapter(
+    context: RunContext, job: TrainingJob, resume_from: Path | None
+) -> TrainedAdapter:
     model = _load(context, job)
     _check_disk(context, model)
     context.signals.is_patient = True
-    trainer = _trained(context, job, model, resume_from)
+    with tracking(context):
+        trainer = _trained(context, job, model, resume_from)
     try:
         _stop_if_asked(context, trainer)
         best = _take_best(context, trainer)
         context.emit(PhaseStarted("finishing"))
         _stop_if_asked(context, trainer)
-        trainer.saver.publish(trainer)
+        trainer.saver.publish(trainer, context.card)
         return TrainedAdapter(steps=trainer.state.global_step, best_step=best)
     finally:
         trainer.saver.close()
@@ -138,15 +146,15 @@ def _trainer(context: RunContext, job: TrainingJob, model: Any, *, skip_steps: i
 def _run(
     context: RunContext, trainer: QLoraTrainer, device: Device, resume_from: Path | None
 ) -> None:
+    smaller = (
+        "train anew with half of data.max_seq_length, --batch-size 1, or "
+        f"optimization.gradient_checkpointing=true; {context.run.path} keeps its checkpoints"
+    )
     try:
-        trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    except torch.OutOfMemoryError as error:
-        raise MachineError(
-            f"{device.name} ran out of memory at step {trainer.state.global_step + 1}: "
-            f"{str(error).splitlines()[0]}",
-            hint="train anew with half of data.max_seq_length, --batch-size 1, or "
-            f"optimization.gradient_checkpointing=true; {context.run.path} keeps its checkpoints",
-        ) from error
+        with told_of_memory(
+            device, hint=smaller, place=lambda: f" at step {trainer.state.global_step + 1}"
+        ):
+            trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
     finally:
         gc.collect()
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ethtune.core.errors import RunError
+from ethtune.model.trees import not_finite
 
 FILE = "training_state.safetensors"
 
@@ -39,11 +40,13 @@ def restore(tree: dict[str, Any], trainer: Any, folder: Path) -> None:
     for name, found in (("its training state", tree["step"]), _told_step(folder)):
         if found != int(folder.name.rpartition("-")[2]):
             raise _mismatch(folder, f"{name} is of step {found}")
+    for name in not_finite({"optimizer": tree["optimizer"]}):
+        raise _mismatch(folder, f"{name} holds numbers that are none")
     trainer.guard.restore(tree["guard"])
     _restore_optimizer(tree["optimizer"], trainer.optimizer, folder)
     steps = _optimizer_steps(trainer.optimizer)
     expected = tree["step"] - trainer.guard.skipped_steps
-    if steps is not None and steps != expected:
+    if steps != expected:
         text = f"the optimizer has made {steps} steps, trainer_state.json says {expected}"
         raise _mismatch(folder, text)
     _place_schedule(trainer, int(tree["schedule"]["step"]))
@@ -90,10 +93,9 @@ def _restore_optimizer(state: dict[str, Any], optimizer: Any, folder: Path) -> N
         group.update(values)
 
 
-def _optimizer_steps(optimizer: Any) -> int | None:
-    """Updates that the moments went through; None for an optimizer that does not count."""
-    steps = {int(state["step"]) for state in optimizer.state.values() if "step" in state}
-    return max(steps, default=None)
+def _optimizer_steps(optimizer: Any) -> int:
+    """Updates that the moments went through; 0 without moments."""
+    return max((int(state["step"]) for state in optimizer.state.values()), default=0)
 
 
 def _place_schedule(trainer: Any, step: int) -> None:

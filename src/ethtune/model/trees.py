@@ -43,6 +43,17 @@ def tensors_of(tree: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
             yield from tensors_of(item, f"{name}.{index}")
 
 
+def not_finite(tree: Any) -> Iterator[str]:
+    """The path of every tensor that holds a number that is none."""
+    for name, tensor in tensors_of(tree):
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        # one pass without a copy, and both are NaN where any number is
+        low, high = torch.aminmax(tensor)
+        if not bool(torch.isfinite(low) & torch.isfinite(high)):
+            yield name
+
+
 def _plain(tree: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
     """As JSON: a container or a tensor is a list that begins with its kind."""
     if isinstance(tree, torch.Tensor):

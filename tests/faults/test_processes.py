@@ -1,0 +1,198 @@
+"""What happens to processes: killed, doubled, starved, watched; and where they stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from run_reading import events_of, of_kind, sha256
+
+from ethtune.core.errors import MachineError, RunError
+from ethtune.core.runfolder import RunFolder
+from ethtune.core.runlock import Holder
+from ethtune.model import trainer as module
+from ethtune.model.checkpoints import find_checkpoints
+from ethtune.model.loss import labelled_loss
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+
+def good_steps(run):
+    return [item.step for item in find_checkpoints(RunFolder(run)) if item.problem is None]
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        Holder(os.getpid(), "00000000-0000-0000-0000-000000000000", 1),  # before a reboot
+        Holder(os.getpid(), None, 1),  # the number is another process' now
+        Holder(2**22 - 1, None, None),
+    ],
+)
+def test_a_stale_lock_is_taken_over_and_said(at_step_4, straight, resume_here, holder):
+    plain = {name: getattr(holder, name) for name in Holder.__slots__}
+    (at_step_4 / "lock").write_text(json.dumps(plain))
+    resume_here(at_step_4)
+    said = [event.text for event in of_kind(at_step_4, "message")]
+    assert f"process {holder.pid} ended without a word; its lock is taken over" in said
+    assert sha256(at_step_4) == sha256(straight)
+    assert (at_step_4 / "lock").read_text() == ""
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\0" * 40, '{"pid": "x"}'])
+def test_a_damaged_lock_file_is_in_nobodys_way(at_step_4, ends_as_straight, content):
+    (at_step_4 / "lock").write_text(content)
+    ends_as_straight(at_step_4)
+
+
+def card_is_full():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def torch_is_refused():
+    torch.empty(1 << 50)
+
+
+def python_is_refused():
+    bytearray(1 << 60)
+
+
+@pytest.fixture
+def scarce(monkeypatch):
+    """``scarce(call, want)``: memory ends in that micro batch."""
+
+    def end_at(call, want):
+        calls = iter(range(1, 10_000))
+
+        def loss(model, inputs):
+            if next(calls) == call:
+                want()
+            return labelled_loss(model, inputs)
+
+        monkeypatch.setattr(module, "labelled_loss", loss)
+
+    return end_at
+
+
+@pytest.mark.parametrize(
+    ("call", "want", "saved"),
+    [(1, card_is_full, []), (4, card_is_full, [2]), (4, torch_is_refused, [2]),
+     (4, python_is_refused, [2])],
+)  # fmt: skip
+def test_too_little_memory_ends_the_run_with_a_reason_and_a_way_out(
+    train_here, resume_here, straight, scarce, monkeypatch, tmp_path, call, want, saved
+):
+    """No smaller batch is taken in silence: the effective batch stays what the config says."""
+    scarce(call, want)
+    run = tmp_path / "run"
+    with pytest.raises(MachineError, match=f"ran out of memory at step {call}: .+") as caught:
+        train_here(run)
+    assert "data.max_seq_length" in caught.value.hint
+    assert good_steps(run) == saved
+    ended = events_of(run)[-1]
+    assert (ended.ending, ended.exit_code) == ("failed", 5)
+    monkeypatch.undo()
+    resume_here(run)
+    assert sha256(run) == sha256(straight)
+
+
+def test_too_little_memory_in_validation_is_told_the_same(train_here, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "validate", lambda *_, **__: torch_is_refused())
+    run = tmp_path / "run"
+    settings = {"logging.eval_strategy": "steps", "logging.eval_steps": 3}
+    with pytest.raises(MachineError, match="ran out of memory at step"):
+        train_here(run, settings | {"data.max_eval_samples": 2})
+    assert good_steps(run)[-1] == 2
+
+
+def test_too_little_memory_before_a_run_leaves_nothing(ethtune, words, monkeypatch, tmp_path):
+    monkeypatch.setattr("ethtune.services.preflight.load_rows", lambda *_: python_is_refused())
+    result = ethtune(*words(tmp_path / "run"))
+    assert result.exit_code == 5, result.output
+    assert "the system gave this process no more memory" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.chaos
+def test_watchers_change_nothing_and_may_die(words, start, straight, tmp_path):
+    run = tmp_path / "run"
+    early = start(["monitor", run])  # before there is a run
+    assert early.end() == 6
+    trainer = start(words(run))
+    trainer.wait_for(run, "step", 1)
+    watchers = [start(["monitor", run]) for _ in range(3)]
+    time.sleep(0.3)
+    watchers[0].send(signal.SIGKILL)
+    watchers[1].send(signal.SIGINT)
+    assert trainer.end() == 0, trainer.stderr
+    assert sha256(run) == sha256(straight)
+    assert watchers[2].end() == 0, watchers[2].stderr
+
+
+PLACES = {
+    "spaces": "my runs/first run",
+    "unicode": "läufe/прогон-日本",
+    "a long name": "r" * 200,
+    "brackets and quotes": "run[1] 'a' \"b\" {x} %d",
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_any_folder_will_do(train_here, resume_here, straight, tmp_path, name):
+    run = tmp_path / PLACES[name]
+    train_here(run, {"training.max_steps": 6})
+    assert sha256(run) == sha256(straight)
+    assert good_steps(run) == [6, 4, 2]
+    (run / "adapter_model.safetensors").unlink()
+    resume_here(run)
+    assert sha256(run) == sha256(straight)
+
+
+def test_a_name_that_no_file_system_takes_is_refused(train_here, tmp_path):
+    with pytest.raises((MachineError, RunError)) as caught:
+        train_here(tmp_path / ("r" * 300))
+    assert "too long" in caught.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_stays_a_link_and_a_relative_path_is_the_same_run(
+    train_here, resume_here, straight, tmp_path, monkeypatch
+):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    train_here("link")
+    assert (tmp_path / "link").is_symlink()
+    assert sha256(tmp_path / "real") == sha256(straight)
+    (tmp_path / "real" / "adapter_model.safetensors").unlink()
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    resume_here(Path("../link"))
+    assert sha256(tmp_path / "real") == sha256(straight)
+
+
+def test_a_run_that_moved_goes_on_where_it_is(at_step_4, ends_as_straight, tmp_path):
+    shutil.move(at_step_4, tmp_path / "moved")
+    ends_as_straight(tmp_path / "moved")
+    assert not at_step_4.exists()
+
+
+def test_under_nohup_a_closed_terminal_is_no_matter(train_here, straight, tmp_path):
+    def hang_up(event):
+        if event.kind == "step" and event.step == 3:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        train_here(tmp_path / "run", events=hang_up)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert sha256(tmp_path / "run") == sha256(straight)
