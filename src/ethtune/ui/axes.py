@@ -60,7 +60,7 @@ def loss_axis(values: Sequence[float], others: Sequence[float], *, is_log: bool 
 
 
 def _log_axis(low: float, high: float) -> Axis:
-    """Ends and ticks at 1, 2 and 5 times powers of ten; closer on short axes, wider on long ones."""
+    """Ends and ticks at 1, 2 and 5 times powers of ten; closer on short axes, wider on long."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     digits = _NARROW if high < 5 * low else (1, 2, 5) if last - first <= 3 else (1,)
     marks = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]

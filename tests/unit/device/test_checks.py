@@ -246,7 +246,9 @@ def _empty_cache(monkeypatch, tmp_path):
     ],
 )
 def test_rows_that_teach_nothing(tmp_path, rows, expected, words):
-    config = compose(profile="guide-12gb", overrides={"data.dataset": (str(tmp_path), "test")}).config
+    config = compose(
+        profile="guide-12gb", overrides={"data.dataset": (str(tmp_path), "test")}
+    ).config
     probed = Probed({"tokenizer": TOKENIZER, "rows": rows})
     seen, text = status(judge(dataclasses.replace(HEALTHY, rows=probed), config), "data.labels")
     assert (seen, words in text) == (expected, True), text
