@@ -144,23 +144,16 @@ def _repair(path: Path) -> int:
     """Cut a torn last line; return the last sequence number, 0 for a new log."""
     try:
         with path.open("r+b") as handle:
-            size = handle.seek(0, os.SEEK_END)
-            num_bytes, seq = _READ_BYTES, None
-            while seq is None:  # from the end backwards, as far as the last event
-                start = max(size - num_bytes, 0)
-                handle.seek(start)
-                tail = handle.read()
-                seq = _last_seq(tail) if start else _last_seq(tail) or 0
+            size, num_bytes = handle.seek(0, os.SEEK_END), _READ_BYTES
+            while True:  # the end of a long log is enough, once there is an event in it
+                start = handle.seek(max(size - num_bytes, 0))
+                lines = handle.read().split(b"\n")
+                found = filter(None, map(_parse, reversed(lines[bool(start) : -1])))
+                last = next(found, None)
+                if last is not None or start == 0:
+                    break
                 num_bytes *= 4
-            whole = tail.rfind(b"\n") + 1
-            if whole != len(tail):
-                handle.truncate(size - len(tail) + whole)
-            return seq
+            handle.truncate(size - len(lines[-1]))
     except FileNotFoundError:
         return 0
-
-
-def _last_seq(tail: bytes) -> int | None:
-    """Number of the last event among the whole lines of ``tail``."""
-    lines = reversed(tail[: tail.rfind(b"\n") + 1].splitlines())
-    return next((logged.seq for logged in map(_parse, lines) if logged is not None), None)
+    return last.seq if last else 0

@@ -42,6 +42,8 @@ def test_secrets_go(text):
         "runs/20261122-120000/checkpoint-500",
         "max_new_tokens 256, tokens=3 rows",
         "hf_hub",
+        "/data/hf_datasets1/model",
+        "/home/me/sk-learn-models-of-mine-1",
     ],
 )
 def test_everything_else_stays(text):
