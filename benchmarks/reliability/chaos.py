@@ -1,8 +1,8 @@
 """Every file event of a training as the moment of a crash, judged by ckpt-chaos.
 
     pip install ckpt-chaos
-    python benchmarks/reliability/chaos.py [--what ethtune stock] [--points N] [--jobs N]
-        [--output FILE.json]
+    python benchmarks/reliability/chaos.py [--what ethtune stock] [--modes MODE...]
+        [--points N] [--jobs N] [--output FILE.json]
 
 before     the process ends right before the event
 torn       the file is cut to half its size, then the process ends
@@ -56,6 +56,7 @@ def main() -> int:
     """Judge each subject and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--what", nargs="+", choices=["ethtune", "stock"], default=["ethtune"])
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--points", type=int, default=EVERYTHING, help="crash points a mode")
     parser.add_argument("--jobs", type=int, default=2, help="crash points at a time")
     parser.add_argument("--output", type=Path, help="JSON file of the results")
@@ -90,7 +91,8 @@ def judge(what: Subject, work: Path, arguments: argparse.Namespace) -> None:
     started = time.perf_counter()
     words = [
         *(sys.executable, "-m", "ckpt_chaos", "run", "--work", str(work)),
-        *("--modes", ",".join(MODES), "--max-points", str(len(MODES) * arguments.points)),
+        *("--modes", ",".join(arguments.modes)),
+        *("--max-points", str(len(arguments.modes) * arguments.points)),
         *("--jobs", str(arguments.jobs), "--fail-on", FAILURES),
         *("--checkpoint-glob", "{out}/checkpoint-*", "--step-regex", STEP),
         *("--result-file", what.result, "--resume-cmd", shlex.join(what.resume)),

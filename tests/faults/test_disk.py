@@ -11,7 +11,7 @@ import sys
 import pytest
 from run_reading import events_of, sha256
 
-from ethtune.core.errors import Interrupted
+from ethtune.core.errors import Interrupted, MachineError
 from ethtune.core.events import StepLogged
 from ethtune.core.runfolder import RunFolder
 from ethtune.model.checkpoints import find_checkpoints
@@ -81,6 +81,17 @@ rm "$disk/filler"
 cp -r "$disk/run" "$kept"
 exit $code
 """
+
+
+def test_on_a_disk_without_any_room_nothing_is_begun(at_step_4, resume_here, limit_files, straight):
+    before = sorted(at_step_4.rglob("*"))
+    limit_files(0)
+    with pytest.raises(MachineError, match=r"config\.yaml cannot be written"):
+        resume_here(at_step_4)
+    limit_files(None)
+    assert sorted(at_step_4.rglob("*")) == before
+    resume_here(at_step_4)
+    assert sha256(at_step_4) == sha256(straight)
 
 
 @pytest.mark.chaos

@@ -41,6 +41,8 @@ class Disk:
         if call.startswith("rename"):
             paths = re.findall(r'"((?:[^"\\]|\\.)*)"', arguments)
             self._rename(*(os.path.join(self.run, path) for path in paths))
+        elif call.startswith("mkdir"):
+            self.unnamed.add(os.path.dirname(re.search(r'"(.*)"', arguments)[1]))
         elif call == "openat":
             path, flags = re.search(r'"(.*)", (O_\S+)', arguments).groups()
             if re.search("O_WRONLY|O_RDWR", flags):
@@ -61,6 +63,7 @@ class Disk:
         staging = f"{self.run}/.staging"
         if old == staging or (old.startswith(staging) and not new.startswith(staging)):
             assert not self.owed_below(old), f"{new} is named before its content is safe"
+            assert os.path.dirname(self.run) not in self.unnamed, "the run itself may be lost"
             self.commits.append(new.removeprefix(f"{self.run}/"))
         if ".removing-" in new:
             assert self.run not in self.unnamed, "an old one goes before the new is safe"
@@ -95,7 +98,7 @@ def calls(trace: Path) -> Iterator[tuple[str, str]]:
 
 def traced(words: list[str], trace: Path) -> None:
     """Run the command and write down what it asks of the kernel."""
-    asked = "openat,write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2"
+    asked = "openat,mkdir,mkdirat,write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2"
     ended = subprocess.run(
         [
             *("strace", "--seccomp-bpf", "-f", "-y", "-s", "4096", "-o", trace),

@@ -18,7 +18,7 @@ from ethtune.core.errors import MachineError, RunError
 from ethtune.core.runfolder import RunFolder
 from ethtune.core.runlock import Holder
 from ethtune.model import trainer as module
-from ethtune.model.checkpoints import find_checkpoints
+from ethtune.model.checkpoints import find_checkpoints, verify
 from ethtune.model.loss import labelled_loss
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -46,10 +46,39 @@ def test_a_stale_lock_is_taken_over_and_said(at_step_4, straight, resume_here, h
     assert (at_step_4 / "lock").read_text() == ""
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "\0" * 40, '{"pid": "x"}'])
-def test_a_damaged_lock_file_is_in_nobodys_way(at_step_4, ends_as_straight, content):
-    (at_step_4 / "lock").write_text(content)
+def test_a_damaged_lock_file_is_in_nobodys_way(at_step_4, ends_as_straight):
+    (at_step_4 / "lock").write_text('{"pid": "x')
     ends_as_straight(at_step_4)
+
+
+def test_a_lock_that_cannot_be_taken_is_told(at_step_4, resume_here, refusal):
+    (at_step_4 / "lock").unlink()
+    (at_step_4 / "lock").mkdir()
+    assert isinstance(refusal(at_step_4), (MachineError, RunError))
+
+
+LEFT_BY_A_KILL = ("lock", ".config.yaml.k2j", "config.yaml", "origins.json", ".manifest.json.x9")
+
+
+@pytest.mark.parametrize("count", range(1, len(LEFT_BY_A_KILL) + 1))
+def test_a_folder_that_never_became_a_run_is_taken_again(train_here, tmp_path, count):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in LEFT_BY_A_KILL[:count]:
+        (run / name).write_text("")
+    train_here(run, {"training.max_steps": 1})
+    assert verify(run) is None
+
+
+@pytest.mark.parametrize("name", [".git", ".env", "lock.txt", "notes.md"])
+def test_a_folder_that_holds_anything_else_is_not(train_here, tmp_path, name):
+    run = tmp_path / "run"
+    run.mkdir()
+    for each in ("lock", "config.yaml", name):
+        (run / each).write_text("")
+    with pytest.raises(RunError, match="is not empty"):
+        train_here(run)
+    assert len(list(run.iterdir())) == 3
 
 
 def card_is_full():
@@ -138,23 +167,11 @@ def test_watchers_change_nothing_and_may_die(words, start, straight, tmp_path):
     assert late.end() == 0, late.stderr
 
 
-PLACES = {
-    "spaces": "my runs/first run",
-    "unicode": "läufe/прогон-日本",
-    "a long name": "r" * 200,
-    "brackets and quotes": "run[1] 'a' \"b\" {x} %d",
-}
-
-
-@pytest.mark.parametrize("name", PLACES)
-def test_any_folder_will_do(train_here, resume_here, straight, tmp_path, name):
-    run = tmp_path / PLACES[name]
-    train_here(run, {"training.max_steps": 6})
+def test_any_folder_will_do(train_here, straight, tmp_path):
+    run = tmp_path / "my runs [1]" / "läufe прогон 日本" / "'a' \"b\" {x} %d" / ("r" * 200)
+    train_here(run)
     assert sha256(run) == sha256(straight)
     assert good_steps(run) == [6, 4, 2]
-    (run / "adapter_model.safetensors").unlink()
-    resume_here(run)
-    assert sha256(run) == sha256(straight)
 
 
 def test_a_name_that_no_file_system_takes_is_refused(train_here, tmp_path):

@@ -153,17 +153,18 @@ def test_a_failure_whose_text_holds_a_secret_is_told_without_it(
     assert leaks(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["hf_datasets1", "hf_downloads2026", "sk-learn-models-of-mine-1"])
 def test_what_only_looks_like_one_is_left_as_it_is(
-    ethtune, dataset, tiny_model, settings, tmp_path, name
+    ethtune, dataset, tiny_model, settings, tmp_path
 ):
     """A folder by such a name is opened again by that name."""
-    shutil.copytree(tiny_model, tmp_path / name / "model")
+    model = tmp_path / "hf_datasets1" / "hf_downloads2026" / "sk-learn-models-of-mine-1"
+    shutil.copytree(tiny_model, model)
     settings |= {"training.max_steps": 1, "logging.eval_strategy": "no"}
     more = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    given = ("--base-model", tmp_path / name / "model", "--dataset", dataset)
     run = tmp_path / "run"
-    result = ethtune("train", *given, "--output", run, *more)
+    result = ethtune(
+        *("train", "--base-model", model, "--dataset", dataset, "--output", run), *more
+    )
     assert result.exit_code == 0, result.output
     result = ethtune("resume", run, "--set", "training.max_steps=2")
     assert result.exit_code == 0, result.output

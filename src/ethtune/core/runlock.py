@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from ethtune.core.errors import RunError
+from ethtune.core.errors import MachineError, RunError
 
 if sys.platform == "win32":
     import ctypes
@@ -45,15 +45,19 @@ class RunLock:
     def __init__(self, path: Path) -> None:
         self.previous = read_holder(path)
         self._handle = _locked(path, self.previous)
-        self._handle.truncate(0)
-        self._handle.write(json.dumps(asdict(_identity(os.getpid()))))
-        self._handle.flush()
+        self._name(json.dumps(asdict(_identity(os.getpid()))))
 
     def release(self) -> None:
         """Let go; an empty lock file tells readers that the holder left in order."""
-        with contextlib.suppress(OSError):
-            self._handle.truncate(0)
+        self._name("")
         self._handle.close()
+
+    def _name(self, holder: str) -> None:
+        """Durably, for it marks a folder as ours; the lock itself holds on a full disk too."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._handle.fileno(), 0)
+            os.write(self._handle.fileno(), holder.encode())
+            os.fsync(self._handle.fileno())
 
 
 def require_unheld(path: Path) -> None:
@@ -131,7 +135,12 @@ def _state_and_ticks(pid: int) -> tuple[str | None, int | None]:
 
 def _locked(path: Path, holder: Holder | None) -> TextIO:
     """The open file with the lock on it, which falls when it is closed."""
-    handle = path.open("a+", encoding="utf-8")
+    try:
+        handle = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise MachineError(
+            f"{path} cannot be written: {error.strerror}", hint="is the run folder yours?"
+        ) from error
     try:
         _lock(handle.fileno())
     except OSError:

@@ -109,9 +109,10 @@ def _is_stillborn(folder: RunFolder) -> bool:
     if not folder.lock.is_file():
         return False
     require_unheld(folder.lock)
-    early = {item.name for item in (folder.lock, folder.config, folder.origins)}
-    names = {item.name for item in folder.path.iterdir()}
-    return all(name in early or name.startswith(".") for name in names)
+    early = (folder.lock.name, folder.config.name, folder.origins.name, folder.manifest.name)
+    unfinished = tuple(f".{name}." for name in early)  # as a write that was killed leaves them
+    names = (item.name for item in folder.path.iterdir())
+    return all(name in early or name.startswith(unfinished) for name in names)
 
 
 def _is_run(folder: RunFolder) -> bool:

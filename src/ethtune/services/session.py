@@ -61,7 +61,7 @@ class TrainingReport:
 
 
 class Session:
-    """One process that holds the run: its lock, its logs, and its way to end."""
+    """One process that holds the run, from construction to the end of its ``with``."""
 
     def __init__(
         self, folder: RunFolder, config: Config, *, command: str, events: Emit, signals: StopSignals
@@ -74,6 +74,12 @@ class Session:
         self._sinks: tuple[Emit, ...] = (events,)
         self._state = fold_all(EventReader(folder.events).poll())
         self.trained = False
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
 
     def run(
         self,
@@ -139,19 +145,19 @@ class Session:
     @contextlib.contextmanager
     def _logs(self) -> Iterator[None]:
         shown = self._sinks
-        try:
-            writer = EventWriter(self._folder.events)
-            # unbuffered: what a full disk refuses is lost, not kept until closing fails as well
-            with self._folder.log.open("ab", buffering=0) as readable:
-                lines = LineLog(lambda line: readable.write(line.encode()), is_stamped=True)
-                self._sinks = (*shown, writer.emit, lines)
-                try:
-                    yield
-                finally:
-                    self._sinks = shown
-                    writer.close()
-        finally:
-            self._lock.release()
+        writer = EventWriter(self._folder.events)
+        # unbuffered: what a full disk refuses is lost, not kept until closing fails as well
+        with self._folder.log.open("ab", buffering=0) as readable:
+
+            def write(line: str) -> None:
+                readable.write(line.encode(errors="backslashreplace"))
+
+            self._sinks = (*shown, writer.emit, LineLog(write, is_stamped=True))
+            try:
+                yield
+            finally:
+                self._sinks = shown
+                writer.close()
 
     def _begin(self, prepared: Prepared, first_step: int, said: Sequence[Message]) -> None:
         self.emit(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ethtune.core.atomic import fsync_folder
 from ethtune.core.compose import ComposedConfig
 from ethtune.core.errors import ConfigError, DataError, Interrupted, MachineError, RunError
 from ethtune.core.events import SILENT, Emit, Event, Message
@@ -67,16 +68,18 @@ def train(composed: ComposedConfig, *, command: str, events: Emit = SILENT) -> T
     with _stop_signals(events) as signals:
         prepared = prepare_job(config, dataset, said)
         _create(folder.path)
-        session = Session(folder, config, command=command, events=events, signals=signals)
-        try:
-            write_config(folder, composed)
-            # last: a folder with a manifest is a run that can be resumed
-            write_json(folder.manifest, manifest_of(prepared, config, dataset, command))
-            return session.run(prepared, resume_from=None, first_step=0, said=said.messages)
-        except (ConfigError, MachineError, Interrupted, KeyboardInterrupt):
-            if not session.trained:
-                shutil.rmtree(folder.path, ignore_errors=True)
-            raise
+        with Session(folder, config, command=command, events=events, signals=signals) as session:
+            try:
+                write_config(folder, composed)
+                # last: a folder with a manifest is a run that can be resumed
+                write_json(folder.manifest, manifest_of(prepared, config, dataset, command))
+                for place in (folder.path, folder.path.parent):
+                    fsync_folder(place)
+                return session.run(prepared, resume_from=None, first_step=0, said=said.messages)
+            except (ConfigError, MachineError, Interrupted, KeyboardInterrupt):
+                if not session.trained:
+                    shutil.rmtree(folder.path, ignore_errors=True)
+                raise
 
 
 def resume(request: ResumeRequest, *, command: str, events: Emit = SILENT) -> TrainingReport:
@@ -103,18 +106,20 @@ def resume(request: ResumeRequest, *, command: str, events: Emit = SILENT) -> Tr
         total_steps = composed.config.training.total_steps(len(prepared.rows.train))
         is_changed = bool(request.overrides or request.checkpoint)
         require_work_left(folder, start, total_steps, is_changed=is_changed)
-        session = Session(folder, composed.config, command=command, events=events, signals=signals)
-        clear_behind(folder, start, said)
-        write_config(folder, composed)
-        now = config_facts(composed.config, dataset, manifest)
-        record_changes(folder, now | (facts if changes else {}), changes, step=start.step)
-        for change in changes:
-            said(Message("warning", f"allowed: {change.line().strip()}"))
-        for sentence in inexactness(manifest, facts):
-            said(Message("warning", sentence))
-        return session.run(
-            prepared, resume_from=start.path, first_step=start.step, said=said.messages
-        )
+        with Session(
+            folder, composed.config, command=command, events=events, signals=signals
+        ) as session:
+            clear_behind(folder, start, said)
+            write_config(folder, composed)
+            now = config_facts(composed.config, dataset, manifest)
+            record_changes(folder, now | (facts if changes else {}), changes, step=start.step)
+            for change in changes:
+                said(Message("warning", f"allowed: {change.line().strip()}"))
+            for sentence in inexactness(manifest, facts):
+                said(Message("warning", sentence))
+            return session.run(
+                prepared, resume_from=start.path, first_step=start.step, said=said.messages
+            )
 
 
 class _Said:
