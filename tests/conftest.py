@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from typer.testing import CliRunner, Result
 
 import ethtune.model  # what it sets in the environment must be there before torch
@@ -15,6 +16,11 @@ import ethtune.model  # what it sets in the environment must be there before tor
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 # a model of two layers gains nothing from a second thread and waits for it on a busy machine
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# how fast examples come depends on the machine, and says nothing about what is tested
+TOO_SLOW = [HealthCheck.too_slow]
+settings.register_profile("any machine", deadline=None, suppress_health_check=TOO_SLOW)
+settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ethtune.core.tokens import TokenRow
+from ethtune.model import frozenhead
+from ethtune.model import loss as loss_module
 from ethtune.model.batches import IGNORED, collate, to_dataset
 from ethtune.model.loss import labelled_loss
 
@@ -29,6 +32,10 @@ def model(request, tiny_model):
 
 def batch_of(*packs, multiple=1):
     return collate(list(to_dataset(packs)), multiple=multiple)
+
+
+def batch_inputs(batch):
+    return {name: batch[name] for name in ("input_ids", "position_ids")}
 
 
 def full_logits(model, batch):
@@ -124,12 +131,71 @@ def test_gradients_are_those_of_the_plain_loss(model):
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
 
 
-def test_more_labels_than_a_chunk_make_the_same_sum(model, monkeypatch):
-    from ethtune.model import loss as module
-
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_more_labels_than_a_chunk_make_the_same_sum(model, is_frozen, monkeypatch):
+    model.lm_head.requires_grad_(not is_frozen)
     batch = batch_of(ROWS)
     whole = labelled_loss(model, batch)
-    monkeypatch.setattr(module, "_CHUNK_POSITIONS", 7)
+    for module in (loss_module, frozenhead):
+        monkeypatch.setattr(module, "CHUNK_POSITIONS", 7)
     pieces = labelled_loss(model, batch)
     assert pieces[0].item() == pytest.approx(whole[0].item(), rel=1e-6)
     assert pieces[1:] == whole[1:]
+
+
+@pytest.mark.parametrize("multiple", [1, 64])
+def test_a_frozen_head_changes_neither_loss_nor_gradients(model, multiple):
+    """The head is not computed twice, and the gradients below it are what they would be."""
+    batch = batch_of(ROWS, multiple=multiple)
+    weight = model.model.layers[0].self_attn.q_proj.weight
+    found = []
+    for is_frozen in (False, True):
+        model.lm_head.requires_grad_(not is_frozen)
+        model.zero_grad()
+        assert (frozenhead.frozen_head(model, batch_inputs(batch)) is not None) == is_frozen
+        loss, *_ = labelled_loss(model, batch)
+        (loss / 3).backward()
+        with torch.no_grad():
+            _, correct, count = labelled_loss(model, batch)
+        found.append((loss.detach(), weight.grad.clone(), int(correct), count))
+    torch.testing.assert_close(found[1][:2], found[0][:2], atol=1e-5, rtol=1e-4)
+    assert found[1][2:] == found[0][2:]
+
+
+@pytest.mark.parametrize("name", ["gemma2", "granite", "cohere"])
+def test_a_model_that_changes_its_logits_keeps_doing_so(name):
+    """Capped, divided and multiplied behind the head."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shape = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": 100}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    config = AutoConfig.for_model(name, **shape, **heads, num_hidden_layers=1, pad_token_id=0)
+    config.final_logit_softcapping, config.logits_scaling, config.logit_scale = 0.2, 3.0, 0.5
+    model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
+    batch = batch_of(ROWS)
+    labels = batch["labels"][0, 1:]
+    logits = full_logits(model, batch)[:-1]
+    expected = functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+    random_state = torch.get_rng_state()
+    loss, *_ = labelled_loss(model, batch)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_logits_are_made_a_chunk_at_a_time_and_never_all(model, monkeypatch):
+    class MostRows(TorchDispatchMode):
+        rows = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            shape = getattr(result, "shape", ())
+            is_head = shape and result.data_ptr() == model.lm_head.weight.data_ptr()
+            if shape[-1:] == (model.config.vocab_size,) and not is_head:
+                self.rows = max(self.rows, shape.numel() // shape[-1])
+            return result
+
+    monkeypatch.setattr(frozenhead, "CHUNK_POSITIONS", 16)
+    model.lm_head.requires_grad_(False)
+    with MostRows() as most:
+        labelled_loss(model, batch_of(ROWS))[0].backward()
+    assert most.rows == 16 < sum(row.num_labels for row in ROWS)
