@@ -1,19 +1,24 @@
 """What watching costs: start-up, share of a core, reading a long log, NVML, and the trainer.
 
-    python benchmarks/monitor/costs.py [--megabytes 20] [--seconds 20]
+    python benchmarks/monitor/costs.py [--megabytes 20] [--seconds 20] [--output FILE]
 
 Figures are processor time where nothing else is said, so that they mean something on a busy
 machine too; each the best of several tries. The screen is measured in a pseudo-terminal beside a
 writer of one step every 0.3 seconds. NVML answers from the tests' fake library, which reads a file
-at every call: an upper bound for the binding, and no figure of a driver.
+at every call: an upper bound for the binding, and no figure of a driver. The trainer's share is of
+the median step of the tests' recorded run, whose model has two layers. Writes results/costs.json;
+exit code 1 where a figure is above its limit.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import platform
 import pty
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,10 +32,17 @@ from ethtune.core.events import Event, PhaseStarted, RunStarted, StepLogged, Tra
 from ethtune.core.logline import LineLog
 from ethtune.core.runlock import RunLock
 from ethtune.core.runstate import RunState, fold
+from ethtune.device.host import host_facts
 
 ROOT = Path(__file__).resolve().parents[2]
 MONITOR = (sys.executable, "-c", "from ethtune.cli.app import main; main()", "monitor")
 TRIES = 5
+LIMITS = {
+    "start_up_wall_seconds": 1.0,
+    "screen_core_share": 0.02,
+    "read_20_mb_seconds": 2.0,
+    "trainer_step_share": 0.002,
+}
 
 
 def step(number: int) -> StepLogged:
@@ -181,36 +193,62 @@ def nvml_microseconds(folder: Path) -> float | None:
     return float(done.stdout)
 
 
+def real_step_seconds() -> float:
+    """Of a real run of a tiny model on a CPU: hardly any is faster."""
+    log = ROOT / "tests" / "golden" / "real_run" / "events.jsonl"
+    events = [logged.event for logged in EventReader(log).poll()]
+    steps = [event for event in events if isinstance(event, StepLogged)]
+    return statistics.median(event.seconds / event.num_steps for event in steps)
+
+
+def measured(folder: Path, megabytes: int, seconds: float) -> dict[str, float | None]:
+    """All figures, by name with their unit."""
+    write_run(folder / "short", 100_000)
+    num_steps = write_run(folder / "long", megabytes * 10**6)
+    wall, used = min(child_cost(*MONITOR, str(folder / "short"), "--once") for _ in range(TRIES))
+
+    def read() -> None:
+        state = RunState()
+        for logged in EventReader(folder / "long" / "events.jsonl").poll():
+            state = fold(state, logged)
+
+    logged = trainer_microseconds(folder)
+    return {
+        "start_up_wall_seconds": wall,
+        "start_up_processor_seconds": used,
+        f"read_{megabytes}_mb_seconds": processor_seconds(read),
+        f"read_{megabytes}_mb_steps": num_steps,
+        f"reader_of_{megabytes}_mb_mebibytes": peak_mebibytes(folder / "long"),
+        "reader_of_0.1_mb_mebibytes": peak_mebibytes(folder / "short"),
+        "screen_core_share": screen_share(folder / "short", seconds),
+        "nvml_look_at_one_card_microseconds": nvml_microseconds(folder),
+        "trainer_logged_step_microseconds": logged,
+        "trainer_step_share": logged / 1e6 / real_step_seconds(),
+    }
+
+
 def main() -> None:
-    """Print one figure a line."""
+    """Print one figure a line, and keep them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).with_name("results") / "costs.json"
+    )
     given = parser.parse_args()
+    host, load = host_facts(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_run(folder / "short", 100_000)
-        num_steps = write_run(folder / "long", given.megabytes * 10**6)
-        starts = [child_cost(*MONITOR, str(folder / "short"), "--once") for _ in range(TRIES)]
-        wall, used = min(starts)
-        print(f"start-up of --once: {wall:.2f} s on the clock, {used:.2f} s of processor")
-
-        def read() -> None:
-            state = RunState()
-            for logged in EventReader(folder / "long" / "events.jsonl").poll():
-                state = fold(state, logged)
-
-        seconds = processor_seconds(read)
-        print(f"{given.megabytes} MB of events, {num_steps:,} steps: {seconds:.2f} s")
-        print(f"memory of a reader of them: {peak_mebibytes(folder / 'long'):.0f} MiB")
-        print(f"memory of a reader of 0.1 MB: {peak_mebibytes(folder / 'short'):.0f} MiB")
-        share = screen_share(folder / "short", given.seconds)
-        print(f"screen at one look a second: {100 * share:.1f} % of a core")
-        cost = nvml_microseconds(folder)
-        if cost is not None:
-            print(f"one look at one card through NVML's binding: {cost:.0f} µs")
-        cost = trainer_microseconds(folder)
-        print(f"trainer, one logged step: {cost:.0f} µs, 0.2 % of a step of {cost / 2000:.3f} s")
+        figures = measured(Path(name), given.megabytes, given.seconds)
+    machine = f"{host.cpu_name}, {host.cpu_cores} cores, Python {platform.python_version()}"
+    result = {"machine": machine, "load_before": load, "figures": figures, "limits": LIMITS}
+    given.output.parent.mkdir(exist_ok=True)
+    given.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    broken = [key for key, limit in LIMITS.items() if (figures.get(key) or 0.0) > limit]
+    for key, figure in figures.items():
+        shown = "not measured" if figure is None else f"{figure:.4g}"
+        limit = f" (limit {LIMITS[key]:g})" if key in LIMITS else ""
+        print(f"{key}: {shown}{limit}")
+    raise SystemExit(f"above its limit: {', '.join(broken)}" if broken else 0)
 
 
 if __name__ == "__main__":

@@ -346,3 +346,7 @@ def _ill_machines(chance: random.Random) -> Iterator[Curve]:
         last = Moment(None, replace(moments[-1].around, **change))
         reached = max(m.event.step for m in moments if isinstance(m.event, StepLogged))
         yield Curve(name, label, [*moments, saved, last], reached)
+    plan = _plan(chance, steps=300)
+    moments = [*_moments(chance, plan, _falling(plan))]
+    silent = replace(ALIVE, looks=(*moments[-1].around.looks, (GpuReading(0, "GPU 0"),)))
+    yield Curve("falls off the bus", "gpu_lost", [*moments, Moment(None, silent)], plan.steps)

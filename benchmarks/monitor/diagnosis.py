@@ -1,20 +1,22 @@
 """Count what the diagnosis finds and what it makes up, on recorded and made-up curves.
 
-    python benchmarks/monitor/diagnosis.py [--seed 2] [--curves]
+    python benchmarks/monitor/diagnosis.py [--seed 2] [--curves] [--output FILE]
 
 Each curve is gone through as a monitor sees it, look by look, with the diagnoses of the look
 before. A hit is the ailment named at any look after it began. A false alarm is an ailment named
 at any look that the curve does not have, or not yet: one for each curve and ailment; grave ones
-are warnings and errors, the others notes.
+are warnings and errors, the others notes. Writes results/diagnosis.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
+from pathlib import Path
 
 from curves import Curve, made_up, recorded
 
@@ -94,6 +96,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=COUNTED_SEED)
     parser.add_argument("--curves", action="store_true", help="also name what went wrong")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).with_name("results") / "diagnosis.json"
+    )
     given = parser.parse_args()
     sets = {"recorded": [*recorded()], "made up": [*made_up(given.seed)]}
     counts = count(chain(*sets.values()))
@@ -103,7 +108,12 @@ def main() -> None:
         delay = f"{statistics.median(each.delays):.0f}" if each.delays else "–"
         figures = (each.curves, each.hits, each.false_alarms, each.grave, delay)
         print(f"| {kind} | {' | '.join(map(str, figures))} |")
-    print({name: len(curves) for name, curves in sets.items()})
+    sizes = {name: len(curves) for name, curves in sets.items()}
+    print(sizes)
+    kept = {kind: asdict(each) for kind, each in sorted(counts.items())}
+    given.output.parent.mkdir(exist_ok=True)
+    plain = {"seed": given.seed, "curves": sizes, "ailments": kept}
+    given.output.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
     if given.curves:
         for kind, each in counts.items():
             print(kind, "missed", each.missed, "made up", each.misnamed)

@@ -48,12 +48,14 @@ def doctor(
     from ethtune.core.atomic import write_text
     from ethtune.core.compose import compose
     from ethtune.core.runfolder import open_run
-    from ethtune.services.bundle import write_bundle
+    from ethtune.services.bundle import refuse_existing, write_bundle
     from ethtune.services.diagnosis import diagnose
     from ethtune.services.fixscript import fix_script as script_of
     from ethtune.ui.doctor import show_doctor, show_script, waiting
     from ethtune.ui.terminal import say, show_json
 
+    if bundle is not None:
+        refuse_existing(bundle)
     if run is not None and config is None and profile is None:
         config = open_run(run).config
     flags = {

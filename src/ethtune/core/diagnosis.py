@@ -16,7 +16,7 @@ from ethtune.core.runstate import RunState
 Kind = Literal[
     "dead", "stalled", "paused", "no_number", "zero_loss", "zero_gradient", "diverging",
     "rate_too_high", "rate_too_low", "spike", "overfitting", "plateau", "data_starved",
-    "throttled", "power_brake", "memory_nearly_full", "disk_nearly_full",
+    "throttled", "power_brake", "gpu_lost", "memory_nearly_full", "disk_nearly_full",
 ]  # fmt: skip
 
 
@@ -76,8 +76,11 @@ class Case:
 Rule = Callable[[Case], Diagnosis | None]
 
 
-def card_of_run(state: RunState, look: Iterable[GpuReading]) -> GpuReading | None:
-    """The GPU that the run computes on: of its name; of several such the one in heaviest use."""
-    device = state.started.device if state.started else ""
-    cards = [reading for reading in look if reading.name == device]
-    return max(cards, key=lambda reading: reading.memory_used_bytes or 0, default=None)
+def cards_of_run(state: RunState, look: Iterable[GpuReading]) -> list[GpuReading]:
+    """The GPUs that the run computes on: of its name, as many as it has processes.
+
+    Of more cards of that name those in heaviest use, and the fullest first.
+    """
+    cards = [reading for reading in look if reading.name == state.device]
+    cards.sort(key=lambda reading: reading.memory_used_bytes or 0, reverse=True)
+    return cards[: state.num_processes]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from ethtune.core.events import StepLogged
 
 _HISTORY = 512  # even; more points than any terminal has columns of dots
-_SMOOTHING = 0.9  # weight of the past in the smoothed loss, for each step
+# the smoothed loss is of about the latest 10 steps; of a quarter of them all while they are few,
+# so that the first ones, which fall fast, do not hang on
+_WINDOW, _SHARE = 10, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,18 @@ class History:
 
 
 def _mean(past: float | None, past_step: int, event: StepLogged) -> float | None:
-    """With a weight of the past that grows with it: the first loss does not hang on."""
+    """Whether one step is logged or many at once, the past weighs as much."""
     if not math.isfinite(event.loss):
         return past
-    fresh, num_steps = _SMOOTHING**past_step, max(event.num_steps, 1)
-    kept = _SMOOTHING**num_steps
-    weight = 0.0 if past is None else kept * (1 - fresh) / (1 - kept * fresh)
-    return weight * (past or 0.0) + (1 - weight) * event.loss
+    if past is None or past_step <= 0:
+        return event.loss
+    kept = math.exp(_age(past_step) - _age(max(event.step, past_step + 1)))
+    return kept * past + (1 - kept) * event.loss
+
+
+def _age(step: int) -> float:
+    """Grows by 1 in as many steps as the mean is of."""
+    few = _SHARE * _WINDOW
+    if step <= few:
+        return _SHARE * math.log(step)
+    return _SHARE * math.log(few) + (step - few) / _WINDOW

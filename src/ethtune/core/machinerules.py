@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from itertools import chain
 
-from ethtune.core.diagnosis import Case, Diagnosis, Kind, Rule, card_of_run
+from ethtune.core.diagnosis import Case, Diagnosis, Kind, Rule, cards_of_run
 from ethtune.core.reading import GpuReading
+from ethtune.core.runstate import RunState
 from ethtune.core.units import MIB, format_bytes, format_duration
 
 _THERMAL = {"software thermal", "hardware thermal", "hardware slowdown"}
@@ -13,6 +15,10 @@ _POWER_BRAKE = {"power brake"}
 _LOOKS_MIN = 10  # of a GPU, before a share of them means anything
 _STEPS_MIN = 10
 _FIRST_STEPS = 100  # their median is the pace of a cool card
+_STALL_SECONDS = 60.0  # no run is called stalled before
+_STALL_STEPS = 10
+_STALL_LOGS = 3
+_STALL_PHASE_SECONDS = 300.0  # no evaluation or save is called stalled before
 _DISK_MARGIN = 512 * MIB
 
 
@@ -35,7 +41,7 @@ def _paused(case: Case) -> Diagnosis | None:
 
 def _stalled(case: Case) -> Diagnosis | None:
     state, around = case.state, case.around
-    limit, silent = state.stall_seconds, around.silent_seconds
+    limit, silent = stall_seconds(state), around.silent_seconds
     if case.is_over or around.is_stopped or limit is None or silent is None or silent <= limit:
         return None
     if state.phase == "training":
@@ -49,6 +55,18 @@ def _stalled(case: Case) -> Diagnosis | None:
     return Diagnosis("stalled", "error", evidence, "look inside with", command)
 
 
+def stall_seconds(state: RunState) -> float | None:
+    """Silence after which the run is stalled; None where nothing says how long is normal."""
+    if state.phase in ("evaluating", "saving"):
+        done = state.evaluations if state.phase == "evaluating" else state.checkpoints
+        longest = max((each.seconds for each in done), default=None)
+        return longest and max(_STALL_PHASE_SECONDS, _STALL_STEPS * longest)
+    if state.phase != "training" or state.step_seconds is None:
+        return None
+    between_logs = statistics.median(s.seconds for s in state.recent)
+    return max(_STALL_SECONDS, _STALL_STEPS * state.step_seconds, _STALL_LOGS * between_logs)
+
+
 def _data_starved(case: Case) -> Diagnosis | None:
     state = case.state
     if case.is_over or state.phase != "training" or len(state.recent) < _STEPS_MIN:
@@ -58,7 +76,7 @@ def _data_starved(case: Case) -> Diagnosis | None:
     wait = statistics.median(waits) if waits else 0.0
     if wait < 0.05:
         return None
-    busy = [reading.utilization_percent for reading in _looks(case)]
+    busy = [card.utilization_percent for look in _looks(case) for card in look]
     known = [percent for percent in busy if percent is not None]
     utilization = statistics.mean(known) if len(known) >= _LOOKS_MIN else None
     is_idle = utilization is not None and utilization < case.limit(80, goes=85)
@@ -82,8 +100,8 @@ def _throttled(case: Case) -> Diagnosis | None:
     share = _share_of_looks(case, _THERMAL)
     if share is None or share < case.limit(0.2, goes=0.1):
         return None
-    degrees = [r.temperature_celsius for r in _looks(case) if r.temperature_celsius is not None]
-    hot = f" at {degrees[-1]} °C" if degrees else ""
+    degrees = [card.temperature_celsius or 0 for card in _looks(case)[-1]]
+    hot = f" at {max(degrees)} °C" if any(degrees) else ""
     return Diagnosis(
         "throttled", "warning",
         f"the GPU slows down for its heat{hot}: a step takes {slower:.0%} longer than at first",
@@ -101,12 +119,28 @@ def _power_brake(case: Case) -> Diagnosis | None:
     )  # fmt: skip
 
 
+def _gpu_lost(case: Case) -> Diagnosis | None:
+    """A card of the run that told its figures before, and now not even its name."""
+    state, looks = case.state, case.around.looks
+    if case.is_over or not looks or not any(card.is_silent for card in looks[-1]):
+        return None
+    left = len(cards_of_run(state, looks[-1]))
+    seen = max(len(cards) for cards in [*_looks(case), []])
+    if left >= seen and not (case.stood and left < state.num_processes):
+        return None
+    return Diagnosis(
+        "gpu_lost", "error", "a GPU of the run does not answer any more",
+        "see the kernel's log: power supply, riser or heat. The run goes on from a checkpoint "
+        "after a reboot",
+    )  # fmt: skip
+
+
 def _memory_nearly_full(case: Case) -> Diagnosis | None:
     if case.is_over:
         return None
-    card = card_of_run(case.state, case.around.looks[-1]) if case.around.looks else None
-    if card is not None:
-        total, used = card.memory_total_bytes, card.memory_used_bytes
+    cards = cards_of_run(case.state, case.around.looks[-1]) if case.around.looks else []
+    if cards:
+        total, used = cards[0].memory_total_bytes, cards[0].memory_used_bytes
         free = None if total is None or used is None else total - used
         where = "of the GPU's memory"
     else:
@@ -140,20 +174,25 @@ MACHINE_RULES: dict[Kind, Rule] = {
     "data_starved": _data_starved,
     "throttled": _throttled,
     "power_brake": _power_brake,
+    "gpu_lost": _gpu_lost,
     "memory_nearly_full": _memory_nearly_full,
     "disk_nearly_full": _disk_nearly_full,
 }
 
 
-def _looks(case: Case) -> list[GpuReading]:
-    """The latest readings of the run's own card, oldest first."""
-    cards = (card_of_run(case.state, look) for look in case.around.looks)
-    return [card for card in cards if card is not None]
+def _looks(case: Case) -> list[list[GpuReading]]:
+    """The run's own cards at each of the latest looks that saw them, oldest first."""
+    looks = (cards_of_run(case.state, look) for look in case.around.looks)
+    return [cards for cards in looks if cards]
 
 
 def _share_of_looks(case: Case, reasons: set[str]) -> float | None:
-    """Part of the looks at which one of ``reasons`` throttled the run's card."""
-    cards = [card for card in _looks(case) if card.throttle_reasons is not None]
-    if case.is_over or case.state.phase != "training" or len(cards) < _LOOKS_MIN:
+    """Part of the looks at which one of ``reasons`` throttled a card of the run."""
+    told = [
+        [card.throttle_reasons for card in look if card.throttle_reasons is not None]
+        for look in _looks(case)
+    ]
+    told = [look for look in told if look]
+    if case.is_over or case.state.phase != "training" or len(told) < _LOOKS_MIN:
         return None
-    return sum(not reasons.isdisjoint(card.throttle_reasons or ()) for card in cards) / len(cards)
+    return sum(not reasons.isdisjoint(chain(*look)) for look in told) / len(told)

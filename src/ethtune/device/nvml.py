@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ethtune.core.reading import GpuReading
+from ethtune.core.reading import GpuReading, nameless
 
 _T = TypeVar("_T")
 
@@ -87,14 +87,14 @@ def ask(nvml: Any, question: Callable[[], _T]) -> _T | None:
 
 def _read(nvml: Any, index: int, handle: Any) -> GpuReading:
     if handle is None:
-        return GpuReading(index=index, name=f"GPU {index}")
+        return GpuReading(index=index, name=nameless(index))
     total, used = memory(nvml, handle)
     power = ask(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
     limit = ask(nvml, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
     capability = ask(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle))
     return GpuReading(
         index=index,
-        name=ask(nvml, lambda: str(nvml.nvmlDeviceGetName(handle))) or f"GPU {index}",
+        name=ask(nvml, lambda: str(nvml.nvmlDeviceGetName(handle))) or nameless(index),
         uuid=ask(nvml, lambda: str(nvml.nvmlDeviceGetUUID(handle))),
         memory_total_bytes=total,
         memory_used_bytes=used,

@@ -44,7 +44,7 @@ def model_folder(config: Config) -> Path | None:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    snapshot = cached_snapshot(hub_id_of(name), config.model.cache_dir)
+    snapshot = cached_snapshot(hub_id_of(name), config.model.cache_dir, config.model.revision)
     if snapshot is not None:
         return snapshot
     converted = converted_model(name)
@@ -65,7 +65,7 @@ def run_probes(
     folder = model_folder(config)
     name = config.model.base_model
     if not offline_flags() and not Path(name).expanduser().is_dir():
-        calls["hub"] = (hub_id_of(name),)
+        calls["hub"] = _hub_request(config)
     if folder is not None:
         calls["rows"] = (json.dumps(_row_request(config, folder)),)
     with ThreadPoolExecutor(len(calls)) as pool:
@@ -74,6 +74,16 @@ def run_probes(
             for probe, arguments in calls.items()
         }
         return {probe: future.result() for probe, future in running.items()}
+
+
+def probe_hub(config: Config, timeout_seconds: float) -> Probed:
+    """The hub alone, asked for the base model."""
+    return _run("hub", _hub_request(config), timeout_seconds)
+
+
+def _hub_request(config: Config) -> Sequence[str]:
+    revision = config.model.revision
+    return (hub_id_of(config.model.base_model), *([revision] if revision else []))
 
 
 def _row_request(config: Config, folder: Path) -> dict[str, Any]:

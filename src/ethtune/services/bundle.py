@@ -38,8 +38,7 @@ _RELEVANT = re.compile(r"^(CUDA|HF_|TRANSFORMERS|NCCL|PYTORCH|BNB|ACCELERATE|OMP
 
 def write_bundle(path: Path, report: DoctorReport, *, config: str, run: Path | None) -> list[str]:
     """Write the zip; the names in it. Raises UsageError or MachineError."""
-    if path.exists():
-        raise UsageError(f"{path} is there already", hint="name another file for --bundle")
+    refuse_existing(path)
     parts = {"doctor.json": json.dumps(report.as_dict(), indent=2, ensure_ascii=False)}
     parts["versions.txt"] = "\n".join(_versions()) + "\n"
     parts["config.yaml"] = config
@@ -55,6 +54,12 @@ def write_bundle(path: Path, report: DoctorReport, *, config: str, run: Path | N
     except OSError as error:
         raise MachineError(f"{path} cannot be written: {error.strerror or error}") from error
     return list(parts)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises UsageError where something would be overwritten; to be asked before the long look."""
+    if path.exists():
+        raise UsageError(f"{path} is there already", hint="name another file for --bundle")
 
 
 class Scrubber:

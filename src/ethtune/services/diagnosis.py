@@ -14,10 +14,9 @@ from ethtune.core.config import Config
 from ethtune.core.runfolder import open_run
 from ethtune.core.units import format_bytes
 from ethtune.device.checks import data, disk, gpu, hub, match, memory, packages, system, training
-from ethtune.device.checks.training import cpu_time
+from ethtune.device.checks.training import cpu_text, cpu_time
 from ethtune.device.checks.verdict import Check, Group, Status, Verdict
 from ethtune.device.facts import Facts, gather_facts
-from ethtune.device.time import speed_text
 
 REPORT_VERSION = 2
 _AREAS = (gpu, match, training, memory, disk, hub, data, packages, system)
@@ -126,8 +125,8 @@ def _verdict(facts: Facts, config: Config) -> str:
         size = f" ({format_bytes(total)})" if total else ""
         return f"You can train {name} on the {facts.gpu.name}{size}.{tried}"
     time = cpu_time(facts, config)
-    speed = f"about {speed_text(time.tokens_per_second)}" if time else "at an unknown speed"
-    return f"No GPU: you can train {name} on the CPU, {speed} when it is idle.{tried}"
+    speed = f"{cpu_text(time)}, when it is idle" if time else "at an unknown speed"
+    return f"No GPU: you can train {name} on the CPU, {speed}.{tried}"
 
 
 def _checkpoints(run: Path) -> tuple[tuple[str, str | None], ...]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ethtune.core.diagnosis import Diagnosis, Surroundings, card_of_run
+from ethtune.core.diagnosis import Diagnosis, Surroundings, cards_of_run
 from ethtune.core.reading import GpuReading
 from ethtune.core.runstate import RunState
 
@@ -77,11 +77,11 @@ class Snapshot:
 
     @property
     def capacity_bytes(self) -> int | None:
-        """Of the memory that the run computes in."""
-        card = card_of_run(self.state, self.readings)
+        """Of the memory that the run computes in; of one card where there are several."""
         if self.state.is_on_cpu:
             return self.around.ram_total_bytes
-        return card.memory_total_bytes if card else None
+        cards = cards_of_run(self.state, self.readings)
+        return cards[0].memory_total_bytes if cards else None
 
     @property
     def is_well(self) -> bool:
@@ -128,6 +128,8 @@ class Snapshot:
             "best_evaluation": _plain(state.best_evaluation),
             "last_checkpoint": _plain(state.checkpoints[-1] if state.checkpoints else None),
             "num_checkpoints": state.num_checkpoints,
+            "memory_adjustments": [_plain(each) for each in state.adjustments_in_force],
+            "adjustments": [_plain(each) for each in state.adjustments_in_force],
             "messages": [_plain(message) for message in state.messages],
             "ended": _plain(state.ended),
             "gpus": [_plain(reading) for reading in self.readings],

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 _TICKS = 5  # about as many
 _OUTLIERS = 0.02  # share of the highest points that may leave the plot at its top
 _MANY = 50  # points from which on such a share is meaningful
+_BEARABLE = 1.5  # times as high a plot shows the outliers as well
 _LEAST_SHARE = 1e-8  # of the highest value: what is lower lies on a logarithmic axis's end
+_TINY = 1e-9  # less apart than that, in all or as a share, values are one
 _NARROW = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # ticks of less than a decade
 ZOOM_MAX = 6
 
@@ -48,11 +50,13 @@ def loss_axis(values: Sequence[float], others: Sequence[float], *, is_log: bool 
     """Round bounds around ``values``, but for outliers at their top, and all ``others``."""
     ordered = sorted(values)
     high = ordered[-1 - int(_OUTLIERS * len(ordered))] if len(ordered) >= _MANY else ordered[-1]
+    if ordered[-1] - ordered[0] <= _BEARABLE * (high - ordered[0]):
+        high = ordered[-1]
     low, high = min([ordered[0], *others]), max([high, *others])
-    if is_log and high > 0:
+    if is_log and high > _TINY:
         least = high * _LEAST_SHARE
         return _log_axis(max(min(v for v in (*ordered, *others) if v > 0), least), high)
-    if high <= low:
+    if high - low <= max(_TINY, _TINY * abs(high)):
         low, high = low - 0.5, high + 0.5
     tick = _round_step(high - low)
     low, high = math.floor(low / tick) * tick, math.ceil(high / tick) * tick

@@ -108,7 +108,7 @@ def _advance(snapshot: Snapshot, width: int) -> Iterator[Text]:
         yield Text(f"{_DOING.get(progress.phase, progress.phase)}: {progress.done:,}{total}")
     elif state.plan:
         yield _bar(state.step, state.plan.total_steps, width)
-        yield Text(" · ".join(_position(snapshot)))
+        yield Text(_position(snapshot, width - len(_MARGIN) - 1))
     else:
         doing = [_DOING.get(snapshot.status, "")]
         if snapshot.running_seconds is not None:
@@ -116,18 +116,25 @@ def _advance(snapshot: Snapshot, width: int) -> Iterator[Text]:
         yield Text(" · ".join(filter(None, doing)), style="dim")
 
 
-def _position(snapshot: Snapshot) -> Iterator[str]:
+def _position(snapshot: Snapshot, room: int) -> str:
+    """Where it is; what does not fit is left out, the time left last of all."""
     state = snapshot.state
     assert state.plan
-    yield f"step {state.step:,} of {state.plan.total_steps:,}"
-    if state.steps:
-        yield f"epoch {state.steps[-1].epoch:.2f} of {state.plan.num_train_epochs:g}"
-    elif snapshot.status == "training":
-        yield _DOING["training"]
-    if snapshot.running_seconds is not None:
-        yield _duration(snapshot, snapshot.running_seconds)
-    if snapshot.remaining_seconds is not None:
-        yield f"about {format_duration(snapshot.remaining_seconds)} left"
+    epochs = f"of {round(state.plan.num_train_epochs, 2):g}"
+    running, left = snapshot.running_seconds, snapshot.remaining_seconds
+    parts = {
+        "step": f"step {state.step:,} of {state.plan.total_steps:,}",
+        "epoch": f"epoch {state.steps[-1].epoch:.2f} {epochs}" if state.steps else "",
+        "doing": _DOING["training"] if snapshot.status == "training" and not state.steps else "",
+        "running": "" if running is None else _duration(snapshot, running),
+        "left": "" if left is None else f"about {format_duration(left)} left",
+    }
+    for spare in ("", "running", "epoch", "doing"):
+        parts.pop(spare, None)
+        line = " · ".join(filter(None, parts.values()))
+        if len(line) <= room:
+            break
+    return line
 
 
 def _duration(snapshot: Snapshot, seconds: float) -> str:

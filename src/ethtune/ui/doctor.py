@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from rich.console import RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +18,7 @@ _MARKS = {"ok": "ok", "warn": "WARN", "fail": "FAIL", "skipped": "skip", "crashe
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim",
            "crashed": "bold red"}  # fmt: skip
 _WORDS = {"crashed": "crashed", "fail": "failed", "warn": "to look at", "ok": "ok",
-          "skipped": "not applicable"}  # fmt: skip
+          "skipped": "n/a"}  # fmt: skip
 _TITLES: dict[Group, str] = {
     "gpu": "GPU",
     "match": "Driver, CUDA and torch",
@@ -44,7 +42,7 @@ def show_doctor(report: DoctorReport, *, verbose: bool = False) -> None:
     for finding in report.open_findings:
         _show_open(finding)
     if not verbose:
-        stdout.print(_summary(report))
+        stdout.print(*_summary(report), sep="\n")
         stdout.print()
     style = "bold green" if report.can_train else "bold red"
     stdout.print(Text(clean(report.verdict), style=style))
@@ -71,9 +69,9 @@ def _show_open(finding: Finding) -> None:
             (mark, _STYLES[finding.status]), (finding.id, "bold"), (f"  {finding.title}", "dim")
         )
     )
-    stdout.print(_indented(clean(finding.evidence)))
+    _show_indented(clean(finding.evidence))
     if finding.fix:
-        stdout.print(_indented(f"fix: {clean(finding.fix)}"))
+        _show_indented(f"fix: {clean(finding.fix)}")
     for command in finding.commands:
         line = Text.assemble((f"{'':<{_INDENT}}$ ", "dim"), (clean(command), "cyan"))
         stdout.print(line, soft_wrap=True)
@@ -96,13 +94,12 @@ def _show_all(report: DoctorReport) -> None:
     stdout.print()
 
 
-def _summary(report: DoctorReport) -> Table:
+def _summary(report: DoctorReport) -> Iterator[Text]:
     """How each group came off."""
-    table = Table.grid(padding=(0, 2))
+    room = max(map(len, _TITLES.values())) + 2
     for group, title in _TITLES.items():
         words = [_word(finding) for finding in report.findings if finding.group == group]
-        table.add_row(title, Text("  ").join(_counts(words)))
-    return table
+        yield Text(f"{title:<{room}}").append_text(Text("  ").join(_counts(words)))
 
 
 def _word(finding: Finding) -> str:
@@ -116,5 +113,8 @@ def _counts(words: list[str]) -> Iterator[Text]:
             yield Text(f"{count} {word}", style=style)
 
 
-def _indented(text: str) -> RenderableType:
-    return Padding(Text(text), (0, 0, 0, _INDENT), expand=False)
+def _show_indented(text: str) -> None:
+    """Wrapped, without blanks at the ends of lines."""
+    for line in Text(text).wrap(stdout, max(stdout.width - _INDENT, 20)):
+        line.rstrip()
+        stdout.print(Text(" " * _INDENT).append_text(line))

@@ -155,6 +155,8 @@ def _gpu(reading: GpuReading) -> Text:
     troubles = [clean(r) for r in reading.throttle_reasons or () if r not in _EXPECTED_THROTTLES]
     if (reading.memory_used_bytes or 0) > _NEARLY_FULL * (reading.memory_total_bytes or math.inf):
         troubles.append("memory nearly full")
+    if reading.is_silent:
+        troubles.append("does not answer")
     if troubles:
         return line.append("  " + ", ".join(troubles), style="not dim yellow")
     return line.append("  " + clean(reading.name).removeprefix("NVIDIA "), style="not bold dim")

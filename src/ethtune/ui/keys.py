@@ -6,10 +6,12 @@ Ctrl-C stays what it is. Ctrl-Z is ignored: it would leave the shell on a foreig
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -22,8 +24,7 @@ if sys.platform == "win32":
             if time.monotonic() >= end:
                 return ""
             time.sleep(_WINDOWS_POLL_SECONDS)
-        typed = msvcrt.getwch()
-        return typed + (msvcrt.getwch() if typed == "\xe0" else "")
+        return typed_on_console(msvcrt.getwch)
 
 else:
     import termios
@@ -32,9 +33,12 @@ _NAMES = {
     "\x1b[A": "up", "\x1bOA": "up", "\x1b[B": "down", "\x1bOB": "down", "\x1b[C": "right",
     "\x1bOC": "right", "\x1b[D": "left", "\x1bOD": "left", "\x1b": "escape", "\r": "enter",
     "\n": "enter", "\t": "tab", "\x7f": "backspace", "\x08": "backspace",
-    "\xe0H": "up", "\xe0P": "down", "\xe0M": "right", "\xe0K": "left",
 }  # fmt: skip
-_LONGEST = max(map(len, _NAMES))
+# a key without a letter comes to a Windows console in two parts: one of these, then its code
+_CONSOLE_LEADS = ("\x00", "\xe0")
+_CONSOLE_CODES = {"H": "\x1b[A", "P": "\x1b[B", "M": "\x1b[C", "K": "\x1b[D"}
+# a key with its whole sequence: the letters in an unknown one are no keys
+_KEY = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)|.", re.DOTALL)
 _WINDOWS_POLL_SECONDS = 0.05
 
 
@@ -85,16 +89,16 @@ class Keyboard:
         return typed.decode(errors="replace")
 
 
+def typed_on_console(read: Callable[[], str]) -> str:
+    """A key of a Windows console as another terminal sends it; nothing for one without meaning.
+
+    Codes are letters too: Ctrl with the left arrow ends in "s", which must stop no run.
+    """
+    typed = read()
+    return _CONSOLE_CODES.get(read(), "") if typed in _CONSOLE_LEADS else typed
+
+
 def keys_in(typed: str) -> list[str]:
     """Words for what was typed; a key that has none and is no letter is left out."""
-    keys, place = [], 0
-    while place < len(typed):
-        for length in range(_LONGEST, 0, -1):
-            name = _NAMES.get(typed[place : place + length])
-            if name is not None:
-                break
-        else:
-            length, name = 1, typed[place]
-        keys += [name] if name.isprintable() else []
-        place += length
-    return keys
+    names = (_NAMES.get(key, key) for key in _KEY.findall(typed))
+    return [name for name in names if name.isprintable()]

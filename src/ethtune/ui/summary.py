@@ -59,6 +59,8 @@ def _facts(state: RunState, predicted: _Predicted) -> Iterator[Text]:
         note = _expected(predicted[0], format_bytes)
         label = "Peak VRAM:" if is_gpu else "Peak memory:"
         yield _line(label, format_bytes(state.peak_bytes), note)
+    for change in state.adjustments_in_force:
+        yield _line("Memory ran out:", change.text, f"from step {change.step:,} on")
     if state.step_seconds is not None:
         note = _expected(predicted[1], format_duration)
         yield _line("Time of a step:", format_duration(state.step_seconds), note)

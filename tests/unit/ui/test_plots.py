@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ethtune.core.eventlog import LoggedEvent
@@ -87,6 +87,8 @@ def test_zoom_shows_the_end_of_the_run(zoom):
     st.lists(st.floats(0, 1e6), max_size=5),
     st.booleans(),
 )
+@example([5e-324], [], True)
+@example([0.0, 5e-324], [], False)
 def test_every_axis_is_round_ordered_and_holds_the_rest(values, others, is_log):
     axis = loss_axis(values, others, is_log=is_log)
     assert axis.low < axis.high

@@ -12,7 +12,7 @@ from ethtune.core.eventlog import LoggedEvent
 from ethtune.core.events import RunEnded
 from ethtune.core.runstate import RunState, fold
 from ethtune.services.snapshot import Snapshot
-from ethtune.ui.keys import keys_in
+from ethtune.ui.keys import keys_in, typed_on_console
 from ethtune.ui.losscurve import Scale
 from ethtune.ui.view import View, hint, pressed
 
@@ -93,3 +93,15 @@ def test_keys_have_names():
     ]
     assert keys_in("\x1b") == ["escape"]
     assert keys_in("\x00") == []
+    assert keys_in("\x1b[5~\x1b[1;5s\x1bOs\x1b[Hq") == ["q"], "page up, and others unknown"
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [("q", ["q"]), ("\xe0H", ["up"]), ("\x00K", ["left"]), ("\r", ["enter"]), ("\xe0s", []),
+     ("\x00;", [])],
+)  # fmt: skip
+def test_keys_of_a_windows_console(typed, keys):
+    parts = iter(typed)
+    assert keys_in(typed_on_console(lambda: next(parts))) == keys
+    assert [*parts] == []

@@ -22,17 +22,13 @@ _HOME_ON_A_LARGE_DISK = "export HF_HOME=/large/disk/huggingface"
 
 def judge_disk(facts: Facts, config: Config) -> Verdict:
     """Room for the download and for the checkpoints."""
+    download = 0 if model_folder(config) is not None else _download_bytes(facts, config)
     try:
-        shape = shape_of(config.model.base_model)
-        work = workload_of(config, shape, has_bfloat16=True, on_gpu=False)
+        output = _checkpoints_bytes(config)
     except ConfigError as error:
-        return skipped(error.message)
-    model = find_model(config.model.base_model)
-    is_here = model is None or model_folder(config) is not None
-    download = 0 if model is None or is_here else model.download_bytes
-    # adapter and two 32-bit moments, for the kept checkpoints, one being written, and the result
-    copies = config.logging.save_total_limit + 2
-    output = copies * (sum(adapter_sizes(shape, work)) * 12 + _ADAPTER_FILES_BYTES)
+        if not download:
+            return skipped(error.message)
+        output = 0
     cache_free, output_free = facts.cache.free_bytes, facts.output.free_bytes
     if cache_free is None or output_free is None:
         return skipped("the file system does not tell its free space")
@@ -46,6 +42,24 @@ def judge_disk(facts: Facts, config: Config) -> Verdict:
     if output > output_free or (is_one_disk and download + output > output_free):
         return fail(seen, "choose another --output, or a smaller logging.save_total_limit")
     return ok(seen)
+
+
+def _checkpoints_bytes(config: Config) -> int:
+    """Adapter and two 32-bit moments, of the kept checkpoints, one being written, and the result.
+
+    Raises ConfigError for a model of unknown shape.
+    """
+    shape = shape_of(config.model.base_model)
+    work = workload_of(config, shape, has_bfloat16=True, on_gpu=False)
+    copies = config.logging.save_total_limit + 2
+    return copies * (sum(adapter_sizes(shape, work)) * 12 + _ADAPTER_FILES_BYTES)
+
+
+def _download_bytes(facts: Facts, config: Config) -> int:
+    """As the hub says, or the catalog; 0 where nobody knows."""
+    told = facts.hub.stages.get("access", {}).get("download_bytes") if facts.hub else None
+    model = find_model(config.model.base_model)
+    return told or (model.download_bytes if model else 0)
 
 
 def judge_semantics(facts: Facts, _config: Config) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ethtune.device.hubcache import (
     has_token,
     is_complete_model,
     offline_flags,
+    token_file,
     unfinished_downloads,
 )
 from ethtune.device.probes import hub_id_of, model_folder
@@ -29,7 +31,7 @@ def judge_model(facts: Facts, config: Config) -> Verdict:
     if Path(name).expanduser().is_dir() or name.startswith(("/", "./", "~")):
         return _judge_folder(Path(name).expanduser())
     hub_id = hub_id_of(name)
-    if cached_snapshot(hub_id, config.model.cache_dir):
+    if cached_snapshot(hub_id, config.model.cache_dir, config.model.revision):
         return ok(f"{hub_id} is downloaded")
     if model_folder(config):
         return ok(f"{name} is in ethtune's own cache")
@@ -56,23 +58,47 @@ def judge_access(facts: Facts, config: Config) -> Verdict:
     name = config.model.base_model
     if model_folder(config) is not None:
         return ok(f"{name} is on disk, nothing has to be asked")
-    model, hub_id = find_model(name), hub_id_of(name)
-    steps = f"accept its licence at https://huggingface.co/{hub_id}, then log in"
     said = facts.hub.stages.get("access", {}).get("access") if facts.hub else None
-    if said == "granted":
-        return ok(f"the hub gives us {hub_id}")
-    if said == "gated":
-        login = "this login has not accepted it" if has_token() else "there is no login"
-        return fail(f"{hub_id} is gated and {login}", steps, "hf auth login")
-    if said == "not found":
-        return fail(f"the hub has no {hub_id}, or hides it from this login", "check the name")
+    if said in ("granted", "gated", "not found", "no such revision", "bad token"):
+        return _judge_answer(said, config)
+    model = find_model(name)
     if model is None:
         return skipped("not in the catalog: whether it is gated is not known")
     if not model.gated:
-        return ok(f"{hub_id} is open ({model.licence})")
+        return ok(f"{model.hub_id} is open ({model.licence})")
+    seen, steps = f"{model.hub_id} is gated ({model.licence})", _steps(model.hub_id)
     if not has_token():
-        return fail(f"{hub_id} is gated ({model.licence}), no login", steps, "hf auth login")
-    return warn(f"{hub_id} is gated ({model.licence}); a login is there", steps)
+        return fail(f"{seen}, no login", steps, "hf auth login")
+    return warn(f"{seen}; a login is there", steps)
+
+
+def _judge_answer(said: str, config: Config) -> Verdict:
+    """What the hub itself says is beyond the catalog."""
+    hub_id, revision = hub_id_of(config.model.base_model), config.model.revision
+    login = "this login has not accepted it" if has_token() else "there is no login"
+    hidden = "hides it from this login" if has_token() else "shows it only after a login"
+    holder = "HF_TOKEN" if os.environ.get("HF_TOKEN") else str(token_file())
+    answers = {
+        "granted": ok(f"the hub gives us {hub_id}"),
+        "gated": fail(f"{hub_id} is gated and {login}", _steps(hub_id), "hf auth login"),
+        "not found": fail(
+            f"the hub has no {hub_id}, or {hidden}",
+            "check the name; if the model is private, log in",
+            "hf auth login",
+        ),
+        "no such revision": fail(
+            f"the hub has {hub_id}, but no revision {revision}",
+            "model.revision is a branch, a tag or a commit on the model's page",
+        ),
+        "bad token": fail(
+            f"the hub does not accept the token in {holder}", "log in anew", "hf auth login"
+        ),
+    }
+    return answers[said]
+
+
+def _steps(hub_id: str) -> str:
+    return f"accept its licence at https://huggingface.co/{hub_id}, then log in"
 
 
 def judge_network(facts: Facts, config: Config) -> Verdict:

@@ -8,9 +8,10 @@ import shlex
 from pathlib import Path
 
 from ethtune.core.config import Config
-from ethtune.device.checks.probed import stage_of
+from ethtune.device.checks.probed import TOLD_BY, stage_of
 from ethtune.device.checks.verdict import NO_GPU, Check, Verdict, fail, ok, skipped, warn
 from ethtune.device.facts import Facts
+from ethtune.device.probes import Stage
 
 # Libraries that torch's wheels bring along: the same name elsewhere would be loaded instead.
 _SHADOWING = ("libcudart", "libnvJitLink", "libcublas", "libcudnn", "libcusparse", "libnccl")
@@ -40,7 +41,7 @@ def judge_cuda_build(facts: Facts, _config: Config) -> Verdict:
 
 def judge_driver_match(facts: Facts, _config: Config) -> Verdict:
     """Driver older than torch's CUDA; within a major version it runs newer minors."""
-    torch = stage_of(facts, "torch")
+    torch = _imported_torch(facts)
     if isinstance(torch, Verdict):
         return torch
     if facts.driver.cuda_version is None or torch["cuda"] is None:
@@ -55,7 +56,7 @@ def judge_driver_match(facts: Facts, _config: Config) -> Verdict:
 
 def judge_arch(facts: Facts, _config: Config) -> Verdict:
     """A card newer or older than the kernels in torch's build."""
-    torch = stage_of(facts, "torch")
+    torch = _imported_torch(facts)
     if isinstance(torch, Verdict):
         return torch
     gpu = facts.gpu
@@ -91,14 +92,16 @@ def judge_visible_devices(facts: Facts, _config: Config) -> Verdict:
     if not facts.gpus:
         return skipped(f"{NO_GPU} to hide")
     known = [gpu.uuid or "" for gpu in facts.gpus]
-    wrong = [item for item in value.split(",") if not _is_visible(item.strip(), known)]
-    if wrong:
-        listed = ", ".join(f"{gpu.index} ({gpu.name}, {gpu.uuid})" for gpu in facts.gpus)
-        return fail(
-            f"CUDA_VISIBLE_DEVICES={shlex.quote(value)} hides the GPU", f"cards are {listed}",
-            "unset CUDA_VISIBLE_DEVICES",
-        )  # fmt: skip
-    return ok(f"CUDA_VISIBLE_DEVICES={shlex.quote(value)}")
+    seen = f"CUDA_VISIBLE_DEVICES={shlex.quote(value)}"
+    items = [item.strip() for item in value.split(",")]
+    wrong = [item for item in items if not _is_visible(item, known)]
+    if not wrong:
+        return ok(seen)
+    listed = ", ".join(f"{gpu.index} ({gpu.name}, {gpu.uuid})" for gpu in facts.gpus)
+    fix = f"cards are {listed}", "unset CUDA_VISIBLE_DEVICES"
+    if wrong[0] == items[0]:
+        return fail(f"{seen} hides the GPU", *fix)
+    return warn(f"{seen}: CUDA ignores {shlex.quote(wrong[0])} and all after it", *fix)
 
 
 def judge_library_path(facts: Facts, _config: Config) -> Verdict:
@@ -137,6 +140,14 @@ def torch_fix(facts: Facts) -> tuple[str, ...]:
         "install", "--force-reinstall", wanted, "--index-url", f"{_INDEX}/{index}"
     )
     return f"install the build of torch for CUDA {index[2:4]}.{index[4:]}", command
+
+
+def _imported_torch(facts: Facts) -> Stage | Verdict:
+    """What torch said of itself; that it does not import is for torch.cuda_build to say."""
+    torch = stage_of(facts, "torch")
+    if isinstance(torch, Verdict) and torch.status == "fail":
+        return skipped(f"torch does not import: see {TOLD_BY['torch']}")
+    return torch
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 
 from ethtune.core.config import Config
 from ethtune.core.errors import ConfigError
@@ -33,11 +34,20 @@ def judge_fit(facts: Facts, config: Config) -> Verdict:
         return skipped(error.message)
     low, high = estimate_memory(shape, work).process_bytes
     part = "its first part, " if facts.card.mig else ""
+    if (several := config.training.num_processes) > 1:
+        part, free = "on the fullest card ", min([free, *_free_bytes(facts, several)])
     seen = f"needs {format_bytes(low)} to {format_bytes(high)}, {part}free {format_bytes(free)}"
     if low > free:
         command = f"ethtune estimate --base-model {shlex.quote(config.model.base_model)}"
         return fail(seen, "see what each switch saves, or take a smaller profile", command)
     return ok(seen) if high <= free else warn(f"tight: {seen}", "close what else uses the GPU")
+
+
+def _free_bytes(facts: Facts, num_cards: int) -> Iterator[int]:
+    """Of the first cards, those that tell."""
+    for gpu in facts.gpus[:num_cards]:
+        if gpu.memory_total_bytes is not None and gpu.memory_used_bytes is not None:
+            yield gpu.memory_total_bytes - gpu.memory_used_bytes
 
 
 def judge_others(facts: Facts, _config: Config) -> Verdict:
@@ -46,7 +56,7 @@ def judge_others(facts: Facts, _config: Config) -> Verdict:
         return skipped(NO_GPU)
     others = facts.card.processes
     if others:
-        shown = ", ".join(map(_process_text, others))
+        shown = ", ".join(map(process_text, others))
         desktop = "; the card also drives a display" if facts.card.has_display else ""
         return warn(f"on the GPU already: {shown}{desktop}", "wait for them, or end them")
     total, used = facts.memory
@@ -103,7 +113,8 @@ def judge_shared_memory(facts: Facts, config: Config) -> Verdict:
     )
 
 
-def _process_text(process: GpuProcess) -> str:
+def process_text(process: GpuProcess) -> str:
+    """Who it is and what it holds, as far as the driver tells."""
     size = f", {format_bytes(process.used_bytes)}" if process.used_bytes else ""
     return f"{process.name or 'process'} ({process.pid}{size})"
 

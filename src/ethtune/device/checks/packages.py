@@ -6,12 +6,12 @@ import re
 import shutil
 
 from ethtune.core.config import Config
-from ethtune.device.checks.probed import package_of
+from ethtune.device.checks.probed import TOLD_BY, broken_foundation, package_of
 from ethtune.device.checks.verdict import NOT_PROBED, Check, Verdict, fail, ok, skipped, warn
 from ethtune.device.facts import Facts
 
 _NEEDED = ("torch", "bitsandbytes", "transformers", "peft", "accelerate", "datasets", "trl")
-_STEPS = ("cuda.alloc", "pinned", "peers", "matmul", "optimizers", "step")  # judge themselves
+_TRIALS = ("pinned", "peers")  # which other checks read, broken or not
 _LAUNCHERS = (
     "ACCELERATE_MIXED_PRECISION", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED",
 )  # fmt: skip
@@ -72,30 +72,36 @@ def judge_imports(facts: Facts, _config: Config) -> Verdict:
     """Whether every package imports; an optional one that is broken still breaks others."""
     if facts.stack is None:
         return skipped(NOT_PROBED)
-    pip = facts.packages.pip_command
     if facts.stack.problem:
-        where = facts.stack.broken_stage
-        seen = f"trying the libraries ended at {where or 'the start'}: {facts.stack.problem}"
-        if where is None:
-            return fail(
-                seen, "run ethtune doctor again; a full disk or a lack of memory ends it so"
-            )
-        package = package_of(where)
-        if where in (*_NEEDED, *_STEPS):
-            return fail(seen, None, pip("install", "--force-reinstall", package))
-        return fail(seen, "not needed here", pip("uninstall", package))
+        return _judge_end(facts, facts.stack.problem, facts.stack.broken_stage)
+    if (broken := broken_foundation(facts)) is not None:
+        return skipped(f"{broken} does not import: see {TOLD_BY[broken]}")
     failed = {
         name: str(stage["error"])
         for name, stage in facts.stack.stages.items()
-        if stage["state"] == "failed" and name not in _STEPS
+        if stage["state"] == "failed" and name not in (*TOLD_BY, *_TRIALS)
     }
     if not failed:
         return ok(f"{len(facts.stack.stages)} imports and steps went well")
+    pip = facts.packages.pip_command
     shown = "; ".join(f"{name}: {error}" for name, error in failed.items())
     needed = [name for name in failed if name in _NEEDED]
     if needed:
         return fail(shown, None, pip("install", "--force-reinstall", *needed))
     return warn(shown, "not needed here", pip("uninstall", *map(package_of, failed)))
+
+
+def _judge_end(facts: Facts, problem: str, where: str | None) -> Verdict:
+    """Of a process that did not come to its end."""
+    if where in TOLD_BY:
+        return skipped(f"not reached: the probe ended at {where}, see {TOLD_BY[where]}")
+    seen = f"trying the libraries ended at {where or 'the start'}: {problem}"
+    if where is None:
+        return fail(seen, "run ethtune doctor again; a full disk or a lack of memory ends it so")
+    package, pip = package_of(where), facts.packages.pip_command
+    if where in (*_NEEDED, *_TRIALS):
+        return fail(seen, None, pip("install", "--force-reinstall", package))
+    return fail(seen, "not needed here", pip("uninstall", package))
 
 
 def judge_compiler(facts: Facts, _config: Config) -> Verdict:

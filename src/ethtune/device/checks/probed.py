@@ -15,6 +15,18 @@ _PACKAGES = {
 }
 
 
+# one check tells of a broken stage; all others that need the stage point to it
+TOLD_BY = {
+    "torch": "torch.cuda_build",
+    "bitsandbytes": "bnb.native",
+    "cuda.alloc": "cuda.alloc",
+    "matmul": "bnb.matmul",
+    "optimizers": "bnb.optimizers",
+    "step": "gpu.smoke",
+}
+_FOUNDATIONS = ("torch", "bitsandbytes")
+
+
 def package_of(stage: str) -> str:
     """What to install anew when a stage breaks."""
     return _PACKAGES.get(stage, stage).replace("_", "-")
@@ -24,6 +36,8 @@ def stage_of(facts: Facts, name: str) -> Stage | Verdict:
     """What a finished stage said; else a verdict: not run, not reached, failed, or ended by it."""
     if facts.stack is None:
         return skipped(NOT_PROBED)
+    if (broken := broken_foundation(facts, name)) is not None:
+        return skipped(f"{broken} does not import: see {TOLD_BY[broken]}")
     stage = facts.stack.stages.get(name)
     if stage is None:
         return skipped(f"not reached: the probe ended at {facts.stack.broken_stage or 'its start'}")
@@ -32,3 +46,10 @@ def stage_of(facts: Facts, name: str) -> Stage | Verdict:
     why = stage["error"] if stage["state"] == "failed" else facts.stack.problem
     command = facts.packages.pip_command("install", "--force-reinstall", package_of(name))
     return fail(f"{name}: {why}", f"install {package_of(name)} anew", command)
+
+
+def broken_foundation(facts: Facts, name: str | None = None) -> str | None:
+    """What did not import of all that stage ``name`` stands on; of everything without a name."""
+    stages = facts.stack.stages if facts.stack else {}
+    below = _FOUNDATIONS[: _FOUNDATIONS.index(name)] if name in _FOUNDATIONS else _FOUNDATIONS
+    return next((n for n in below if stages.get(n, {}).get("state") in ("failed", "begun")), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ethtune.core.config import Config
 from ethtune.core.units import format_bytes
-from ethtune.device.checks.verdict import NO_GPU, Check, Verdict, ok, skipped, warn
+from ethtune.device.checks.verdict import NO_GPU, Check, Verdict, fail, ok, skipped, warn
 from ethtune.device.facts import Facts
 
 _OLDEST_KERNEL = (5, 5)
@@ -87,15 +87,24 @@ def judge_terminal(facts: Facts, _config: Config) -> Verdict:
     return ok("a terminal" if facts.system.is_terminal else "no terminal: plain lines are shown")
 
 
-def judge_several(facts: Facts, _config: Config) -> Verdict:
-    """One process trains on one card."""
+def judge_several(facts: Facts, config: Config) -> Verdict:
+    """A process trains on one card; --gpus asks for several."""
+    chosen, there = facts.environment.get("CUDA_VISIBLE_DEVICES"), len(facts.gpus)
+    visible = there if chosen is None else min(len([*filter(None, chosen.split(","))]), there)
+    wanted = config.training.num_processes
+    if wanted > max(visible, 1):
+        seen = f"{wanted} processes are asked for, a card each: {visible} can be seen"
+        commands = ("unset CUDA_VISIBLE_DEVICES",) if there >= wanted else ()
+        return fail(seen, f"--gpus {max(visible, 1)}", *commands)
     if not facts.gpus:
         return skipped(NO_GPU)
-    names = {gpu.name for gpu in facts.gpus}
-    if len(facts.gpus) == 1 or "," not in facts.environment.get("CUDA_VISIBLE_DEVICES", ","):
+    if wanted > 1:
+        return ok(f"{wanted} processes, on {wanted} of {visible} GPUs")
+    if visible <= 1:
         return ok("one GPU")
-    seen = f"{len(facts.gpus)} GPUs are visible, a run uses one"
+    seen = f"{visible} GPUs are visible, a run uses one unless --gpus asks for more"
     order = facts.environment.get("CUDA_DEVICE_ORDER")
+    names = {gpu.name for gpu in facts.gpus}
     if len(names) > 1 and order != "PCI_BUS_ID":
         return warn(
             f"{seen}: CUDA's order is the fastest first, nvidia-smi's that of the bus",
@@ -105,16 +114,16 @@ def judge_several(facts: Facts, _config: Config) -> Verdict:
     return warn(seen, "the first is taken; another one:", "export CUDA_VISIBLE_DEVICES=1")
 
 
-def judge_peers(facts: Facts, _config: Config) -> Verdict:
+def judge_peers(facts: Facts, config: Config) -> Verdict:
     """Consumer cards that claim to reach each other and hang."""
-    if len(facts.gpus) < 2:
-        return skipped("fewer than two GPUs")
+    if len(facts.gpus) < 2 or config.training.num_processes == 1:
+        return skipped("one process has no other to talk to")
     peers = facts.stack.stages.get("peers", {}) if facts.stack else {}
     consumer = any(mark in gpu.name for gpu in facts.gpus for mark in _NO_PEERS)
     if consumer and "NCCL_P2P_DISABLE" not in facts.environment:
         return warn(
             "cards of the RTX 40 series cannot reach each other: several processes may hang",
-            "only for launches over several GPUs", "export NCCL_P2P_DISABLE=1",
+            None, "export NCCL_P2P_DISABLE=1",
         )  # fmt: skip
     if not peers:
         return skipped("whether the cards reach each other was not tried")

@@ -12,6 +12,8 @@ from ethtune.device.time import TimeEstimate, estimate_cpu_time, speed_text
 from ethtune.device.workload import workload_of
 
 _AMPERE = (8, 0)
+_ROWS, _ROW_TOKENS = 1000, 400  # a small dataset, of transactions of ordinary length
+_UNITS = (("days", 86400.0), ("hours", 3600.0), ("min", 60.0))
 # Slower than this, a thousand transactions for three epochs take the better part of a day.
 _TOO_SLOW_TOKENS_PER_SECOND = 20.0
 
@@ -103,11 +105,22 @@ def judge_cpu(facts: Facts, config: Config) -> Verdict:
     time = cpu_time(facts, config)
     if time is None:
         return warn(f"{seen}: speed not known for {config.model.base_model}")
-    seen += f": {config.model.base_model} at about {speed_text(time.tokens_per_second)}"
+    seen += f": {config.model.base_model} at {cpu_text(time)}"
     slow, fast = time.tokens_per_second
     if (slow * fast) ** 0.5 < _TOO_SLOW_TOKENS_PER_SECOND:
         return fail(seen, "use a GPU, or --profile cpu for the small embedded model")
     return warn(seen, "use a GPU for more than a first try")
+
+
+def cpu_text(time: TimeEstimate) -> str:
+    """The speed, and what it means."""
+    fast, slow = time.seconds(_ROWS * _ROW_TOKENS)
+    name, unit = next((each for each in _UNITS if slow >= 2 * each[1]), _UNITS[-1])
+    taken = f"{fast / unit:.2g} to {slow / unit:.2g} {name}"
+    return (
+        f"about {speed_text(time.tokens_per_second)}: {taken} for {_ROWS:,} rows of {_ROW_TOKENS} "
+        "tokens"
+    )
 
 
 def cpu_time(facts: Facts, config: Config) -> TimeEstimate | None:
