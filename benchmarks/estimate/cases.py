@@ -178,6 +178,7 @@ def _on_t4(row: Row) -> Workload:
         attention="eager" if row["attention"] == "eager" else "sdpa",
         loss="plain",
         has_autocast=False,
+        has_bfloat16=False,
         upcast="all" if prepared else "none",
         held_logits="step",
     )

@@ -1,11 +1,12 @@
 """Compare the models of memory and time with measured runs: a CSV in, errors by group out.
 
-    python benchmarks/estimate/measured.py measurements.csv [--rows] [--fitcheck PYTHON]
+    python benchmarks/estimate/measured.py measurements.csv [--rows] [--trace] [--fitcheck PYTHON]
 
 Columns read: model, method, lora_r, target_modules, micro_batch, seq_len, attention, framework,
 gpu, peak_vram_gb (1e9 bytes), vram_kind, notes, tokens_per_s, gradient_checkpointing, source. Rows
 that cannot judge are listed with the reason. ``--fitcheck`` names a Python that has fitcheck-llm
-and accelerate, which then predict the same rows (peers.py).
+and accelerate, which then predict the same rows (peers.py). ``--trace`` also traces the code that
+the rows were measured with (codepaths.py), 10 to 40 s each of about 50 different ones.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import statistics
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from ethtune.device.memory import context_bytes, estimate_memory
 from ethtune.device.time import estimate_time
 
 _MEMORY_KINDS = ("allocated", "reserved", "process")
+_TRACED = "traced "
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Result:
 
     def error(self, kind: str) -> float:
         """Relative error of one kind of figure."""
-        return self.predicted[kind] / self.case.measured[kind] - 1
+        return self.predicted[kind] / self.case.measured[kind.removeprefix(_TRACED)] - 1
 
 
 def predict_case(case: Case) -> Result:
@@ -57,11 +60,33 @@ def predict_case(case: Case) -> Result:
     return Result(case, figures, memory.peak_point, memory.process_bytes, speed)
 
 
-def report(rows: list[Row], *, each: bool, peers: Peers) -> Iterator[str]:
+def add_traces(results: list[Result]) -> None:
+    """What the trace says of each case, once for those that are alike."""
+    from codepaths import trace_case
+
+    known: dict[tuple[object, object], dict[str, float]] = {}
+    for number, result in enumerate(results, start=1):
+        case = result.case
+        key = (case.shape, case.work)
+        if key not in known:
+            print(f"tracing {number} of {len(results)}: {case.label}", file=sys.stderr)
+            traced = trace_case(case)
+            known[key] = (
+                {
+                    f"{_TRACED}allocated": traced.allocated_bytes,
+                    f"{_TRACED}reserved": traced.reserved_bytes,
+                }
+                if traced
+                else {}
+            )
+        result.predicted.update(known[key])
+
+
+def report(results: list[Result], rows: list[Row], *, each: bool, peers: Peers) -> Iterator[str]:
     """The report, line by line."""
-    results = [predict_case(case_of(row)) for row in rows if why_not(row) is None]
-    for kind in _MEMORY_KINDS:
-        yield from _memory_lines(results, kind)
+    for kind in (*_MEMORY_KINDS, f"{_TRACED}allocated", f"{_TRACED}reserved"):
+        if any(kind in result.predicted for result in results):
+            yield from _memory_lines(results, kind)
     yield from _speed_lines(results)
     yield from _peer_lines(results, peers)
     if each:
@@ -72,7 +97,8 @@ def report(rows: list[Row], *, each: bool, peers: Peers) -> Iterator[str]:
 
 
 def _memory_lines(results: list[Result], kind: str) -> Iterator[str]:
-    judged = [result for result in results if kind in result.case.measured]
+    bare = kind.removeprefix(_TRACED)
+    judged = [r for r in results if bare in r.case.measured and kind in r.predicted]
     groups: dict[str, list[Result]] = defaultdict(list)
     for result in judged:
         groups[result.case.group].append(result)
@@ -80,7 +106,7 @@ def _memory_lines(results: list[Result], kind: str) -> Iterator[str]:
     for name, items in groups.items():
         yield _summary(name, [item.error(kind) for item in items])
     for informed, name in ((False, "blind"), (True, "informed a constant")):
-        errors = [r.error(kind) for r in judged if (kind in r.case.informed) is informed]
+        errors = [r.error(kind) for r in judged if (bare in r.case.informed) is informed]
         yield _summary(name, errors)
     yield _summary("all", [item.error(kind) for item in judged])
 
@@ -132,6 +158,8 @@ def _row_lines(results: list[Result]) -> Iterator[str]:
     for result in results:
         errors = " ".join(
             f"{kind} {result.case.measured[kind] / 1e9:.3f} GB {result.error(kind):+.2%}"
+            + (f" (traced {result.error(_TRACED + kind):+.2%})"
+               if _TRACED + kind in result.predicted else "")
             for kind in _MEMORY_KINDS if kind in result.case.measured
         )  # fmt: skip
         speed = ""
@@ -146,13 +174,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the models with measured runs.")
     parser.add_argument("measurements", type=Path)
     parser.add_argument("--rows", action="store_true", help="show every usable row")
+    parser.add_argument("--trace", action="store_true", help="trace the rows' own code as well")
     parser.add_argument("--fitcheck", type=Path, help="Python that has fitcheck-llm and accelerate")
     arguments = parser.parse_args()
     with arguments.measurements.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     cases = [case_of(row) for row in rows if why_not(row) is None]
     peers = predict(arguments.fitcheck, cases) if arguments.fitcheck else {}
-    for line in report(rows, each=arguments.rows, peers=peers):
+    results = [predict_case(case) for case in cases]
+    if arguments.trace:
+        add_traces(results)
+    for line in report(results, rows, each=arguments.rows, peers=peers):
         print(line)
 
 

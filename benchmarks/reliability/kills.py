@@ -1,10 +1,11 @@
 """SIGKILL at random moments, resumed three times in a row: is the adapter the uninterrupted one's?
 
-    python benchmarks/reliability/kills.py [--runs 20] [--seed 1] [--output FILE.json]
+    python benchmarks/reliability/kills.py [--kills 24] [--seed 1] [--output FILE.json]
 
 Each run is killed three times. A kill waits for a step drawn from those that are left, then for a
 random share of the time that a step with its checkpoint takes, so that steps, saves and rotations
-are all hit. Exit code 1 when any final adapter differs by a bit.
+are all hit. A process that ended before its kill counts as none. Exit code 1 when any final adapter
+differs by a bit.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 from tiny import ENVIRONMENT, ETHTUNE, prepare, train_words
 
-STEPS, KILLS = 30, 3
+STEPS, KILLS_IN_A_ROW = 30, 3
 SETTINGS = (
     f"training.max_steps={STEPS}",
     "logging.save_steps=2",
@@ -35,35 +36,38 @@ SETTINGS = (
     "data.max_eval_samples=2",
     "quantization.load_in_4bit=true",
 )
+NOTHING_LEFT = 6  # of a run that was faster than its last kill
 VERSIONS = ("ethtune", "torch", "transformers", "peft", "bitsandbytes")
 
 
 def main() -> int:
     """Kill, compare, write down."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=24, help="how many must hit")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="JSON file of the results")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
-    runs = []
+    runs: list[dict[str, Any]] = []
+    num_kills = 0
     with tempfile.TemporaryDirectory() as folder:
         model, data = prepare(Path(folder))
         train = [*ETHTUNE, *train_words(model, data, *SETTINGS)]
         straight = Path(folder) / "straight"
         go(train, straight)
-        for number in range(arguments.runs):
-            run = Path(folder) / f"run-{number}"
+        while num_kills < arguments.kills:
+            run = Path(folder) / f"run-{len(runs)}"
             kills = list(killed(run, train, chance))
-            go([*ETHTUNE, "resume"], run, accepted=(0, 6))
+            num_kills += len(kills)
+            go([*ETHTUNE, "resume"], run, accepted=(0, NOTHING_LEFT))
             is_same = sha256(run) == sha256(straight)
             runs.append({"kills": kills, "same": is_same})
-            print(f"{number + 1}: {'same' if is_same else 'DIFFERS'} {kills}", flush=True)
+            print(f"{num_kills}: {'same' if is_same else 'DIFFERS'} {kills}", flush=True)
     document: dict[str, Any] = {
         "versions": {name: metadata.version(name) for name in VERSIONS},
         "seed": arguments.seed,
         "steps": STEPS,
-        "kills": sum(len(run["kills"]) for run in runs),
+        "kills": num_kills,
         "runs_with_the_same_adapter": sum(run["same"] for run in runs),
         "runs": runs,
     }
@@ -75,8 +79,8 @@ def main() -> int:
 def killed(run: Path, train: list[str], chance: random.Random) -> Iterator[dict[str, int | None]]:
     """What each kill met: the step waited for, the last one logged, the newest checkpoint left."""
     done = 0
-    for _ in range(KILLS):
-        wanted = chance.randint(min(done + 1, STEPS), STEPS)
+    for left in range(KILLS_IN_A_ROW, 0, -1):
+        wanted = chance.randint(done + 1, done + max((STEPS - done) // left, 1))
         is_run = (run / "manifest.json").is_file()
         line = [*ETHTUNE, "resume", str(run)] if is_run else [*train, "--output", str(run)]
         offset = size_of(run / "events.jsonl")
@@ -85,7 +89,8 @@ def killed(run: Path, train: list[str], chance: random.Random) -> Iterator[dict[
             time.sleep(0.002)
         time.sleep(chance.random() * 0.15)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        if process.wait() != -signal.SIGKILL:
+            continue
         saved = [int(item.name.rpartition("-")[2]) for item in run.glob("checkpoint-*[0-9]")]
         done = max(saved, default=0)
         yield {"step": wanted, "logged": step_after(run, offset), "checkpoint": done or None}
@@ -107,7 +112,7 @@ def size_of(path: Path) -> int:
 
 
 def go(words: list[str], run: Path, accepted: tuple[int, ...] = (0,)) -> None:
-    """Run to the end. 6 is a run that was faster than its last kill."""
+    """Run to the end."""
     line = [*words, str(run)] if words[-1] == "resume" else [*words, "--output", str(run)]
     ended = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if ended.returncode not in accepted:

@@ -41,12 +41,16 @@ def ethtune(*words: object) -> None:
 
 
 def train_words(model: Path, data: Path, *settings: str) -> list[str]:
-    """``ethtune train`` on them, to which ``--output`` is yet to be added."""
+    """``ethtune train`` on them, to which ``--output`` is yet to be added.
+
+    ``settings`` replace those that every run has.
+    """
     words = ["train", "--base-model", str(model), "--dataset", str(data)]
-    return [*words, *(word for each in (*SETTINGS, *settings) for word in ("--set", each))]
+    chosen = {each.partition("=")[0]: each for each in (*SETTINGS, *settings)}
+    return [*words, *(word for each in chosen.values() for word in ("--set", each))]
 
 
-def save_model(folder: Path) -> None:
+def save_model(folder: Path, *, hidden_size: int = 64, num_hidden_layers: int = 2) -> None:
     """Random weights, the same every time; its tokens are bytes."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -60,10 +64,15 @@ def save_model(folder: Path) -> None:
         tokenizer_object=inner, bos_token="<s>", eos_token="</s>", pad_token="</s>"
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    shape = {"hidden_size": hidden_size, "intermediate_size": 2 * hidden_size}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
     special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
     config = LlamaConfig(
-        vocab_size=len(tokens), tie_word_embeddings=True, **shape, **heads, **special
+        vocab_size=len(tokens),
+        num_hidden_layers=num_hidden_layers,
+        tie_word_embeddings=True,
+        **shape,
+        **heads,
+        **special,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
