@@ -30,8 +30,13 @@ DOCUMENTS = sorted(
     ]
 )
 CREATED = {"chain/intents/NAME.py", "cli/NAME.py"}  # by readers
-_LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
-_WORDS = {"string": "text", "boolean": "`true`, `false`", "null": "`null`"}
+_LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+_WORDS = {
+    "string": "text",
+    "boolean": "`true`, `false`",
+    "null": "`null`",
+    "object": "keys and values",
+}
 
 
 def text_of(name: str) -> str:

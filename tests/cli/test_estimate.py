@@ -151,6 +151,7 @@ def test_one_screen():
         (["--dataset", "a", "--rows", "3"], UsageError, "give one"),
         (["--all-profiles", "--profile", "cpu"], UsageError, "--all-profiles"),
         (["--compare", "--max"], UsageError, "choose one"),
+        (["--max", "--trace"], UsageError, "choose one"),
         (["--compare", "--vram", "8"], UsageError, "--vram"),
         (["--compare", "--gpu", "RTX 9999"], ConfigError, "RTX 9999"),
         (["--gpu", "T4", "--gpu", "L4"], UsageError, "--compare"),
@@ -164,6 +165,26 @@ def test_errors_say_what_and_where(arguments, kind, words):
     assert isinstance(error, kind)
     assert words in error.message
     assert kind is UsageError or error.hint
+
+
+def test_a_traced_step_on_one_screen(tmp_path):
+    pytest.importorskip("torch")
+    shape = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 512,
+             "intermediate_size": 128, "num_attention_heads": 4}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    words = ("--set", f"model.base_model={tmp_path}", "--set", "data.max_seq_length=64")
+    result = run("--profile", "12gb", "--gpu", "T4", *words, "--trace")
+    assert result.exit_code == 0
+    assert "At the peak, in the" in result.stdout
+    assert "base model and adapter" in result.stdout
+    assert "◆" in result.stdout, "the peak on the curve"
+    assert len(result.stdout.splitlines()) < 40
+
+
+def test_rank_0_is_refused():
+    error = run("--vram", "8", "--set", "lora.r=0").exception
+    assert (type(error), error.exit_code) == (ConfigError, 3)
+    assert "lora.r is 0" in error.message
 
 
 def test_estimating_imports_no_heavy_library():

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from tmux import MONITOR, needs_tmux, open_pane
 
+from ethtune.core.runlock import RunLock
+
 pytestmark = needs_tmux
 __all__ = ["open_pane"]  # a fixture
 GOLDEN = Path(__file__).parents[1] / "golden"
+# of the clock, and of this machine's memory
+VARYING = re.compile(r"\d+s so far|(?<=/)[\d.]+(?= GiB process)")
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|9[0-7])(?:;\d+)*m")
 
 
@@ -25,16 +31,41 @@ def runs(tmp_path):
     return tmp_path / "runs"
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
-@pytest.mark.parametrize("colours", [{}, {"NO_COLOR": "1"}], ids=["dark", "no colour"])
-def test_pane_is_the_accepted_one(open_pane, runs, width, height, colours):
-    pane = open_pane(*MONITOR, "runs/real", width=width, height=height, folder=runs.parent,
-                     TERM="xterm-256color", **colours)  # fmt: skip
-    shown = pane.wait_for("q quit")
-    path = GOLDEN / f"pane_{width}x{height}.txt"
+@pytest.fixture
+def training(runs):
+    """The same run as it was after 85 steps, in the hands of a process that lives."""
+    events = runs / "real" / "events.jsonl"
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    end = next(i for i, line in enumerate(lines) if line.get("step") == 85)
+    late = time.time() - lines[end]["time"]
+    shown = [line | {"time": line["time"] + late} for line in lines[: end + 1]]
+    events.write_text("".join(json.dumps(line) + "\n" for line in shown))
+    lock = RunLock(runs / "real" / "lock")
+    yield runs
+    lock.release()
+
+
+def accepted(name, shown):
+    """What was seen, beside what was accepted as right."""
+    shown, path = VARYING.sub("~", shown), GOLDEN / f"{name}.txt"
     if os.environ.get("ETHTUNE_WRITE_GOLDEN"):
         path.write_text(shown, encoding="utf-8")
-    assert shown == path.read_text(encoding="utf-8")
+    return shown, path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_pane_beside_a_training(open_pane, training, width):
+    pane = open_pane(*MONITOR, "runs/real", width=width, height=30, folder=training.parent)
+    shown, right = accepted(f"pane_training_{width}x30", pane.wait_for("q quit"))
+    assert shown == right
+
+
+@pytest.mark.parametrize("colours", [{}, {"NO_COLOR": "1"}], ids=["dark", "no colour"])
+def test_pane_of_what_is_over(open_pane, runs, colours):
+    pane = open_pane(*MONITOR, "runs/real", width=80, height=24, folder=runs.parent,
+                     TERM="xterm-256color", **colours)  # fmt: skip
+    shown, right = accepted("pane_80x24", pane.wait_for("q quit"))
+    assert shown == right
     assert bool(COLOUR.search(pane.text(styled=True))) is not bool(colours)
 
 

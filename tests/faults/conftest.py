@@ -31,7 +31,7 @@ SETTINGS = {
     "logging.load_best_model_at_end": False,
     "logging.save_total_limit": 3,
 }
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 600  # of a machine that does much else
 COMMAND = (sys.executable, "-c", "from ethtune.cli.app import main; main()")
 
 

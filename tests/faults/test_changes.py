@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from run_reading import sha256
+from run_reading import of_kind, sha256
 
 from ethtune.core.compose import all_keys
 from ethtune.core.errors import ConfigError, DataError, RunError
@@ -24,6 +24,7 @@ OTHERS = {
     "lora.bias": "all",
     "lora.use_dora": True,
     "lora.use_rslora": True,
+    "lora.loraplus_lr_ratio": 4,
     "quantization.load_in_4bit": False,
     "quantization.bnb_4bit_compute_dtype": "float32",
     "quantization.bnb_4bit_quant_type": "fp4",
@@ -36,9 +37,11 @@ OTHERS = {
     "training.warmup_ratio": 0.5,
     "training.warmup_steps": 3,
     "training.lr_scheduler_type": "linear",
+    "training.lr_scheduler_kwargs": {"num_cycles": 1},
+    "training.neftune_noise_alpha": 5,
+    "training.num_processes": 2,
     "training.seed": 7,
     "data.max_seq_length": 1024,
-    "data.dataset_text_field": "other",
     "data.packing": True,
     "data.max_train_samples": 5,
     "data.max_eval_samples": 3,
@@ -46,6 +49,7 @@ OTHERS = {
     "optimization.optim": "adamw_torch",
     "optimization.fp16": False,
     "optimization.bf16": False,
+    "optimization.use_liger_kernel": False,
 }
 """Another value than the run's for every key that decides what a step computes."""
 
@@ -88,6 +92,16 @@ def test_what_no_checkpoint_can_take_is_refused_though_allowed(at_step_4, refusa
 def test_what_is_free_changes_no_bit(at_step_4, straight, resume_here, settings):
     resume_here(at_step_4, settings)
     assert sha256(at_step_4) == sha256(straight)
+
+
+def test_how_often_it_logs_and_saves_may_change(at_step_4, straight, resume_here):
+    """The first loss is the mean of the steps made since."""
+    losses = {event.step: event.loss for event in of_kind(straight, "step")}
+    resume_here(at_step_4, {"logging.logging_steps": 3, "logging.save_steps": 5})
+    last = of_kind(at_step_4, "step")[-1]
+    assert (last.step, last.num_steps) == (6, 2)
+    assert last.loss == pytest.approx((losses[5] + losses[6]) / 2)
+    assert of_kind(at_step_4, "checkpoint_saved")[-2].step == 5
 
 
 @pytest.fixture

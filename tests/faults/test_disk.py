@@ -94,7 +94,6 @@ def test_on_a_disk_without_any_room_nothing_is_begun(at_step_4, resume_here, lim
     assert sha256(at_step_4) == sha256(straight)
 
 
-@pytest.mark.chaos
 def test_a_disk_that_fills_up_under_a_run_does_not_end_it(words, straight, tmp_path):
     """With as many checkpoints as are kept, the space held for the next carries it to its end."""
     unshare = ["unshare", "-Urm"]

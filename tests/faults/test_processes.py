@@ -57,7 +57,9 @@ def test_a_lock_that_cannot_be_taken_is_told(at_step_4, resume_here, refusal):
     assert isinstance(refusal(at_step_4), (MachineError, RunError))
 
 
-LEFT_BY_A_KILL = ("lock", ".config.yaml.k2j", "config.yaml", "origins.json", ".manifest.json.x9")
+LEFT_BY_A_KILL = (
+    "lock", ".config.yaml.k2j", "config.yaml", "origins.json", "preview.txt", ".manifest.json.x9",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("count", range(1, len(LEFT_BY_A_KILL) + 1))
@@ -95,13 +97,13 @@ def python_is_refused():
 
 @pytest.fixture
 def scarce(monkeypatch):
-    """``scarce(call, want)``: memory ends in that micro batch."""
+    """``scarce(step, want)``: from that step on, of one micro batch each, there is no memory."""
 
-    def end_at(call, want):
-        calls = iter(range(1, 10_000))
+    def end_at(step, want):
+        calls = iter(range(10_000))  # the first is the rehearsal's
 
         def loss(model, inputs):
-            if next(calls) == call:
+            if next(calls) >= step:
                 want()
             return labelled_loss(model, inputs)
 
@@ -111,17 +113,18 @@ def scarce(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("call", "want", "saved"),
+    ("step", "want", "saved"),
     [(1, card_is_full, []), (4, card_is_full, [2]), (4, torch_is_refused, [2]),
      (4, python_is_refused, [2])],
 )  # fmt: skip
 def test_too_little_memory_ends_the_run_with_a_reason_and_a_way_out(
-    train_here, resume_here, straight, scarce, monkeypatch, tmp_path, call, want, saved
+    train_here, resume_here, straight, scarce, monkeypatch, tmp_path, step, want, saved
 ):
-    """No smaller batch is taken in silence: the effective batch stays what the config says."""
-    scarce(call, want)
+    """One row a micro batch, checkpointing on: nothing is left that a run could do by itself."""
+    scarce(step, want)
     run = tmp_path / "run"
-    with pytest.raises(MachineError, match=f"ran out of memory at step {call}: .+") as caught:
+    told = f"ran out of memory at step {step}: row .+ alone, .+ tokens: .+"
+    with pytest.raises(MachineError, match=told) as caught:
         train_here(run)
     assert "data.max_seq_length" in caught.value.hint
     assert good_steps(run) == saved
@@ -141,8 +144,13 @@ def test_too_little_memory_in_validation_is_told_the_same(train_here, monkeypatc
     assert good_steps(run)[-1] == 2
 
 
-def test_too_little_memory_before_a_run_leaves_nothing(ethtune, words, monkeypatch, tmp_path):
-    monkeypatch.setattr("ethtune.services.preflight.load_rows", lambda *_: python_is_refused())
+def library_is_refused():
+    raise ImportError("libtorch_cpu.so: failed to map segment from shared object")
+
+
+@pytest.mark.parametrize("want", [python_is_refused, library_is_refused])
+def test_too_little_memory_before_a_run_leaves_nothing(ethtune, words, monkeypatch, tmp_path, want):
+    monkeypatch.setattr("ethtune.services.preflight.load_rows", lambda *_, **__: want())
     result = ethtune(*words(tmp_path / "run"))
     assert result.exit_code == 5, result.output
     assert "the system gave this process no more memory" in result.stderr

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,7 @@ SETTINGS = {
     "data.max_eval_samples": 4,
 }
 PATIENCE_SECONDS = 120
+ALONE = ("-c", "from ethtune.cli.app import main; main()")
 
 
 @pytest.fixture
@@ -94,10 +95,10 @@ def straight_run(ethtune, train_words, tmp_path_factory) -> Path:
 class Trainer:
     """``ethtune`` in a process of its own, with its event log."""
 
-    def __init__(self, run: Path, words: list[str]) -> None:
+    def __init__(self, run: Path, words: list[str], starter: Sequence[str] = ALONE) -> None:
         self._run = run
         self._process = subprocess.Popen(
-            [sys.executable, "-c", "from ethtune.cli.app import main; main()", *words],
+            [sys.executable, *starter, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -59,6 +59,8 @@ def test_a_full_disk_costs_checkpoints_and_nothing_else(
     assert [text.partition(":")[0] for text in errors] == [
         f"checkpoint {step} could not be saved" for step in (4, 6, 8)
     ]
+    reasons = {text.partition(": ")[2].partition(";")[0] for text in errors}
+    assert reasons == {"File too large"}  # the limit's word for a full disk
     assert [(c.step, c.problem) for c in find_checkpoints(RunFolder(run))] == [(2, None)]
     assert not [name for name in os.listdir(run) if name.startswith(".")]
     assert sha256(run) == sha256(straight_run)

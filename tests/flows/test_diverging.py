@@ -37,7 +37,7 @@ def poisoned(monkeypatch):
 
 @pytest.fixture
 def rows_of_steps(monkeypatch):
-    """The rows of each micro batch, in the order in which they are trained on."""
+    """The rows of each micro batch in order: the rehearsal's, then those of the steps."""
     seen = []
 
     def loss(model, inputs):
@@ -52,8 +52,8 @@ def rows_of_steps(monkeypatch):
 def bad_row(train_here, rows_of_steps, tmp_path):
     """A row that a run meets in its fourth step first."""
     train_here(tmp_path / "scout", EVERY_STEP)
-    before = {row for batch in rows_of_steps[:6] for row in batch}
-    return next(row for batch in rows_of_steps[6:8] for row in batch if row not in before)
+    before = {row for batch in rows_of_steps[1:7] for row in batch}
+    return next(row for batch in rows_of_steps[7:9] for row in batch if row not in before)
 
 
 def test_it_stops_before_the_step_and_names_the_rows(train_here, bad_row, poisoned, tmp_path):
@@ -94,7 +94,7 @@ def test_rollback_skips_the_rows_and_halves_the_rate_once(
 
 def test_a_second_divergence_ends_the_run(train_here, rows_of_steps, poisoned, tmp_path):
     train_here(tmp_path / "scout", EVERY_STEP)
-    fourth, sixth = rows_of_steps[6][0], rows_of_steps[10][0]
+    fourth, sixth = rows_of_steps[7][0], rows_of_steps[11][0]
     poisoned(fourth, sixth)
     with pytest.raises(DivergedError):
         train_here(tmp_path / "run", EVERY_STEP | {"training.on_divergence": "rollback"})
@@ -104,7 +104,7 @@ def test_a_second_divergence_ends_the_run(train_here, rows_of_steps, poisoned, t
 
 def test_without_a_checkpoint_there_is_no_way_back(train_here, poisoned, rows_of_steps, tmp_path):
     train_here(tmp_path / "scout", EVERY_STEP)
-    poisoned(rows_of_steps[0][0])
+    poisoned(rows_of_steps[1][0])
     with pytest.raises(DivergedError) as caught:
         train_here(tmp_path / "run", EVERY_STEP | {"training.on_divergence": "rollback"})
     assert "train anew with a lower --learning-rate" in caught.value.hint
@@ -133,7 +133,7 @@ def test_the_newest_checkpoint_from_before_is_not_rotated_away(train_here, monke
 
     def lifted(model, inputs):
         total, correct, count = labelled_loss(model, inputs)
-        return total + (20.0 * count if next(calls) >= 10 else 0.0), correct, count
+        return total + (20.0 * count if next(calls) > 10 else 0.0), correct, count
 
     monkeypatch.setattr(module, "labelled_loss", lifted)
     settings = {

@@ -32,7 +32,7 @@ WAYS = {
             "training.gradient_accumulation_steps": 3,
             "optimization.optim": "adamw_torch",
         },
-        ("first", "before the end", "the end", "after the end"),
+        ("first", "middle", "before the end", "the end", "after the end"),
     ),
     "NF4, moments in 8 bit, all layers": (
         {
@@ -41,7 +41,7 @@ WAYS = {
             "lora.target_modules": "all-linear",
             "data.max_train_samples": 12,
         },
-        ("first", "the end"),
+        ("first", "middle", "before the end", "the end", "after the end"),
     ),
     "LoRA, saved and validated by the epoch": (
         LORA

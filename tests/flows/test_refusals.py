@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hub_server import Hub
 
 from ethtune.services import preflight
 
@@ -134,6 +136,22 @@ def test_no_row_fits(train):
     assert "raise data.max_seq_length" in said
 
 
+def test_more_long_rows_than_allowed(train):
+    code, said = train("--set", "data.max_seq_length=600")
+    assert code == 4
+    assert re.search(
+        r"error: \d+ of 104 training rows \([\d.]+ %\) are longer than 600 tokens and would be "
+        r"left out; at most 1 % may be \(data.max_over_length_share\)\n"
+        r"    0x[0-9a-f]{64}: [\d,]+ tokens\n",
+        said,
+    )
+    assert re.search(
+        r"try: --set data.max_seq_length=\d+ keeps 99 % of them, =\d+ all; or leave them out: "
+        r"--set data.max_over_length_share=0.\d+\n",
+        said,
+    )
+
+
 def test_exports_are_no_dataset(train, dataset):
     code, said = train(dataset=dataset.parent / "raw")
     assert (code, "ethtune prepare" in said) == (4, True)
@@ -189,21 +207,122 @@ def test_a_base_model_that_is_not_there(train):
 def test_a_base_model_that_the_hub_would_have(train):
     code, said = train(base_model="owner/name")
     assert code == 5
-    assert "base model owner/name (hub) cannot be loaded" in said
+    assert "owner/name is not downloaded and HF_HUB_OFFLINE is set" in said
+    assert "try: unset HF_HUB_OFFLINE" in said
 
 
 def test_a_layer_that_the_model_has_not(train):
-    """Known only once the weights are there: what was begun is taken away again."""
     code, said = train("--set", "lora.target_modules=[c_attn]")
     assert code == 3
-    assert "has no linear layer c_attn" in said
+    assert "it has no layer c_attn" in said
     assert "q_proj" in said
+
+
+@pytest.fixture
+def altered(tiny_model, place):
+    """``altered(file, text)``: the tiny model without weights, one of its files another."""
+
+    def write(name, text):
+        folder = place / "altered"
+        shutil.copytree(tiny_model, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+        (folder / name).write_text(text)
+        return folder
+
+    return write
+
+
+def test_a_template_that_never_says_stop(train, altered):
+    open_end = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
+    code, said = train(base_model=altered("chat_template.jinja", open_end))
+    assert code == 3
+    assert "ends an answer with no special token" in said
+    assert "let chat_template.jinja there end an assistant's turn with {{ eos_token }}" in said
+
+
+def test_a_template_that_shows_no_question(train, altered):
+    answers_alone = (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}{{ m['content'] }}<|im_end|>"
+        "{% endif %}{% endfor %}"
+    )
+    code, said = train(base_model=altered("chat_template.jinja", answers_alone))
+    assert (code, "the whole row would be learned" in said) == (4, True)
 
 
 def test_contradictory_words_are_usage(refused):
     assert refused("train", "--num-epochs", "many")[0] == 2
     assert refused("train", "--learnin-rate", "1")[0] == 2
     assert refused("trian")[0] == 2
+
+
+# -- the hub --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path_factory):
+    """The hub that commands ask; the user has no login and nothing downloaded."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    server = Hub()
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("says", "code", "evidence", "step"),
+    [
+        ((403, "GatedRepo"), 5, "owner/name is gated and there is no login", "accept its licence"),
+        ((401, "RepoNotFound"), 3, "the hub has no owner/name, or shows it", "check the name"),
+        ((404, "RevisionNotFound"), 3, "has owner/name, but no revision v9", "branch, a tag or a"),
+    ],
+    ids=["gated", "no such model", "no such revision"],
+)  # fmt: skip
+def test_a_model_that_the_hub_does_not_give(train, hub, says, code, evidence, step):
+    hub.says = (*says, None)
+    found, said = train("--set", "model.revision=v9", base_model="owner/name")
+    assert found == code
+    assert evidence in said
+    assert step in said
+    assert {path.partition("?")[0] for path, _ in hub.asked} == {
+        "/api/models/owner/name/revision/v9"
+    }
+
+
+@pytest.mark.parametrize(
+    ("access", "message", "evidence"),
+    [
+        ((403, "GatedRepo"), None, "gated and this login has not accepted it"),
+        ((200, None), "Invalid credentials in Authorization header", "the token in HF_TOKEN"),
+    ],
+    ids=["not accepted", "not known"],
+)
+def test_a_login_that_does_not_open_the_model(train, hub, monkeypatch, access, message, evidence):
+    monkeypatch.setenv("HF_TOKEN", "hf_canarycanarycanarycanary")
+    hub.model, hub.access = {"id": "owner/name", "gated": "manual"}, access
+    hub.says = (401, None, message) if message else hub.says
+    code, said = train(base_model="owner/name")
+    assert (code, evidence in said) == (5, True), said
+    assert "hf auth login" in said
+    assert "canary" not in said
+    assert hub.asked[0][1] == "Bearer hf_canarycanarycanarycanary"
+
+
+def test_a_hub_that_is_not_there(train, hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    code, said = train(base_model="owner/name")
+    assert (code, "the hub cannot be reached: " in said) == (5, True)
+    assert "download elsewhere and give the folder" in said
+
+
+def test_a_download_that_the_disk_has_no_room_for(train, hub):
+    weights = {"rfilename": "model.safetensors", "size": 10**18}
+    hub.model = {"id": "owner/name", "siblings": [weights]}
+    code, said = train(base_model="owner/name")
+    assert code == 5
+    assert "download 909494.7 TiB of " in said
+    assert "export HF_HOME=/large/disk/huggingface" in said
 
 
 # -- machine and run folder ----------------------------------------------------------------------
@@ -246,6 +365,28 @@ def test_no_disk(train, monkeypatch):
     assert code == 5
     assert "has only 3 MB free" in said
     assert "free disk space" in said
+
+
+def test_no_memory_for_the_run(train, altered, tiny_model):
+    config = json.loads((tiny_model / "config.json").read_text())
+    large = config | {"hidden_size": 2**16, "intermediate_size": 2**18, "num_hidden_layers": 64}
+    folder = altered("config.json", json.dumps(large))
+    code, said = train("--set", "quantization.load_in_4bit=false", base_model=folder)
+    assert code == 5
+    assert re.search(r"error: the run does not fit: it needs .* TiB to .* has .* GiB free", said)
+    assert re.search(r"\n    --set quantization.load_in_4bit=true saves .* TiB; costs time", said)
+    assert "--set optimization.check_memory=false tries it all the same" in said
+    code, said = train("--set", "optimization.check_memory=false", base_model=folder)
+    assert "does not fit" in said
+    assert "cannot be loaded" in said, "it was tried"
+
+
+def test_no_disk_for_checkpoints_of_such_a_rank(train):
+    """Known from the model's shape alone."""
+    code, said = train("--set", "lora.r=100000000000")
+    assert code == 5
+    assert "checkpoints " in said
+    assert "choose another --output, or a smaller logging.save_total_limit" in said
 
 
 def test_no_disk_for_the_checkpoints_of_this_adapter(train, monkeypatch, place):

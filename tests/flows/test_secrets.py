@@ -174,9 +174,12 @@ OFFLINE = """
 import os, socket, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+ASKED = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo",
+         "socket.gethostbyname"}
+
 def hook(event, arguments):
-    if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo",
-                 "socket.gethostbyname"}:
+    if event in ASKED or (event == "socket.__new__" and arguments[1] in INTERNET):
         print("SOCKET", event, arguments, file=sys.stderr, flush=True)
         os._exit(77)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 
 import pytest
 import torch
@@ -21,8 +23,8 @@ CHECKPOINT_FILES = {
 def test_the_run_folder_holds_what_it_promises(straight_run):
     names = {item.name for item in straight_run.iterdir()}
     assert names >= {
-        "manifest.json", "config.yaml", "origins.json", "events.jsonl", "training_logs.txt",
-        "adapter_model.safetensors", "adapter_config.json", "tokenizer.json",
+        "manifest.json", "config.yaml", "origins.json", "preview.txt", "events.jsonl",
+        "training_logs.txt", "adapter_model.safetensors", "adapter_config.json", "tokenizer.json",
         "chat_template.jinja",
     }  # fmt: skip
     assert not [name for name in names if name.startswith(".")]
@@ -63,6 +65,30 @@ def test_the_manifest_and_the_config_say_what_was_run(straight_run, tiny_model, 
     assert origins["training.learning_rate"] == "--set training.learning_rate"
     assert origins["data.dataset"] == "--dataset"
     assert origins["lora.r"] == "default"
+
+
+def test_three_rows_show_what_is_given_and_what_is_learned(straight_run, dataset):
+    text = (straight_run / "preview.txt").read_text()
+    assert "preview.txt" in (straight_run / "training_logs.txt").read_text()
+    assert "24 rows train in " in text
+    assert "each with its end, '<|im_end|>' (token 2)" in " ".join(text.split())
+    lines = (dataset / "train.jsonl").read_text().splitlines()
+    rows = {row["id"]: row for row in map(json.loads, lines)}
+    shown = re.findall(
+        r"^row (0x\w+), [^\n]*: (\d+) tokens given, (\d+) learned\n--- given, not learned\n(.*?)\n"
+        r"--- learned, token by token\n(.*?)\n(?:\n|\Z)",
+        text,
+        re.MULTILINE | re.DOTALL,
+    )
+    assert len(shown) == 3
+    for row_id, num_given, num_learned, given, learned in shown:
+        row = rows[row_id]
+        question = f"{row['instruction']}\n{row['input']}"
+        assert given.endswith(f"{question}<|im_end|>\n<|im_start|>assistant\n")
+        tokens = [ast.literal_eval(word) for word in re.findall(r"'[^']*'|\"'\"", learned)]
+        assert len(tokens) == int(num_learned)
+        assert "".join(tokens) == row["output"] + "<|im_end|>"
+        assert int(num_given) > len(row["input"])
 
 
 def test_the_adapter_loads_in_plain_peft_and_has_learned(straight_run, tiny_model):
@@ -151,6 +177,7 @@ def test_rows_longer_than_the_limit_are_left_out_whole_and_said(
     settings = {
         "training.max_steps": 1,
         "data.max_seq_length": 600,
+        "data.max_over_length_share": 0.9,
         "data.packing": packing,
         "logging.eval_strategy": "no",
     }

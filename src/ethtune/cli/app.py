@@ -23,15 +23,6 @@ class ErrorBoundary(TyperGroup):
 
             show_error(error)
             raise typer.Exit(error.exit_code) from error
-        except MemoryError as error:
-            from ethtune.ui.terminal import show_error
-
-            told = MachineError(
-                "the system gave this process no more memory",
-                hint="close other programs; ethtune estimate shows what a run needs",
-            )
-            show_error(told)
-            raise typer.Exit(told.exit_code) from error
         except BrokenPipeError:
             raise typer.Exit(0) from None  # the reader, head say, has seen enough
         except KeyboardInterrupt:
@@ -41,10 +32,22 @@ class ErrorBoundary(TyperGroup):
         except Exception as error:
             if type(error).__module__.startswith(("typer", "click")):
                 raise  # a usage error: Typer prints it and exits 2
-            from ethtune.ui.terminal import show_bug
+            from ethtune.ui.terminal import show_bug, show_error
 
+            if _is_out_of_memory(error):
+                told = MachineError(
+                    "the system gave this process no more memory",
+                    hint="close other programs; ethtune estimate shows what a run needs",
+                )
+                show_error(told)
+                raise typer.Exit(told.exit_code) from error
             show_bug(error)
             raise typer.Exit(EthtuneError.exit_code) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """The loader of libraries has no class of its own for it."""
+    return isinstance(error, MemoryError) or "failed to map segment" in str(error)
 
 
 app = typer.Typer(

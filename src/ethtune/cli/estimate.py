@@ -55,10 +55,13 @@ def estimate(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Run 3 real steps here first; needs the dataset.")
     ] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Trace a step of the real code, without its memory.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Predict memory by component, time and disk; exit 1 when the run does not fit."""
-    _require_one_view(all_profiles=all_profiles, compare=compare, largest=largest)
+    _require_one_view(all_profiles=all_profiles, compare=compare, largest=largest, trace=trace)
     if dataset is not None and rows is not None:
         raise UsageError("--dataset and --rows both say how much there is: give one")
     if (all_profiles or compare) and (config or profile or assignments or calibrate):
@@ -82,13 +85,15 @@ def estimate(
         known = _calibrated(chosen, target, known)
     if largest:
         _show_largest(chosen, target, known, as_json=as_json)
+    elif trace:
+        _show_trace(chosen, target, known, as_json=as_json)
     else:
         _show_one(chosen, target, known, as_json=as_json)
 
 
 def _require_one_view(**views: bool) -> None:
     if sum(views.values()) > 1:
-        raise UsageError("--all-profiles, --compare and --max are three tables: choose one")
+        raise UsageError("--all-profiles, --compare, --max and --trace are four views: choose one")
 
 
 def _target(gpu: list[str] | None, vram: float | None) -> Target | None:
@@ -138,17 +143,45 @@ def _calibrated(config: Config, target: Target | None, known: Known) -> Known:
 def _show_one(config: Config, target: Target | None, known: Known, *, as_json: bool) -> None:
     from ethtune.device.target import local_target
     from ethtune.services.estimation import estimate
-    from ethtune.services.whatfits import known_for
     from ethtune.ui.estimate import show_estimate
     from ethtune.ui.terminal import show_json
 
-    dataset = config.data.dataset if known.amount is None else None
-    known = known_for(config, Path(dataset) if dataset else None, known)
+    known = _with_rows(config, known)
     report = estimate(config, target=target or local_target(), known=known)
     if as_json:
         show_json(report.as_dict())
     else:
         show_estimate(report)
+    if report.answer == "does not fit":
+        raise typer.Exit(1)
+
+
+def _with_rows(config: Config, known: Known) -> Known:
+    """``known`` with the rows of the config's own dataset, where no number of them was given."""
+    from ethtune.services.whatfits import known_for
+
+    dataset = config.data.dataset if known.amount is None else None
+    return known_for(config, Path(dataset) if dataset else None, known)
+
+
+def _show_trace(config: Config, target: Target | None, known: Known, *, as_json: bool) -> None:
+    from ethtune.device.target import local_target
+    from ethtune.services.tracedstep import trace
+    from ethtune.ui.progress import ProgressBar
+    from ethtune.ui.terminal import show_json
+    from ethtune.ui.tracedstep import show_trace
+
+    with ProgressBar() as bar:
+        report = trace(
+            config,
+            target=target or local_target(),
+            known=_with_rows(config, known),
+            events=bar.emit,
+        )
+    if as_json:
+        show_json(report.as_dict())
+    else:
+        show_trace(report)
     if report.answer == "does not fit":
         raise typer.Exit(1)
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ethtune.cli.options import Assignments, JsonFlag, command_line, overrides
+from ethtune.cli.processes import follows, launched_processes, run_in_processes
 from ethtune.core.errors import UsageError
+from ethtune.core.ranks import rank
 
 
 def resume(
@@ -27,6 +29,10 @@ def resume(
             help="Go on although KEY differs: a config key, rows, base_model, template, "
             "prompt_versions, versions; repeatable.",
         ),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option("--gpus", min=1, help="As in train; default: as many as the run had."),
     ] = None,
     assignments: Assignments = None,
     as_json: JsonFlag = False,
@@ -47,7 +53,7 @@ def resume(
         return
     continue_run(
         run,
-        overrides(assignments),
+        overrides(assignments, {"--gpus": ("training.num_processes", gpus)}),
         checkpoint=checkpoint,
         allowed=tuple(allow_change or ()),
         as_json=as_json,
@@ -63,11 +69,17 @@ def continue_run(
     as_json: bool,
 ) -> None:
     """Resume and show, for this command and for ``train --resume-from-checkpoint``."""
-    from ethtune.services.training import ResumeRequest
+    if follows():
+        return
+    from ethtune.services.training import ResumeRequest, processes_of
     from ethtune.services.training import resume as resume_run
     from ethtune.ui.live import live_view
     from ethtune.ui.training import show_training
 
+    num_processes, launched = processes_of(run, chosen), launched_processes()
+    if launched and num_processes != rank().size:
+        chosen = chosen | launched
+    run_in_processes(num_processes)
     request = ResumeRequest(run, chosen, checkpoint=checkpoint, allowed=allowed)
     with live_view(run) as events:
         report = resume_run(request, command=command_line(), events=events)

@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ethtune.cli.options import Assignments, ConfigFile, JsonFlag, Profile, command_line, overrides
+from ethtune.cli.options import (
+    Assignments,
+    ConfigFile,
+    JsonFlag,
+    Profile,
+    command_line,
+    overrides,
+)
+from ethtune.cli.processes import follows, launched_processes, run_in_processes
 
 OnDivergence = Literal["stop", "rollback"]
 
@@ -41,6 +49,10 @@ def train(
             "--gradient-accumulation-steps", "--gradient-accumulation", help="Micro batches a step."
         ),
     ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option("--gpus", min=1, help="Cards that train together, a process each; default 1."),
+    ] = None,
     on_divergence: Annotated[
         OnDivergence | None,
         typer.Option(
@@ -57,6 +69,8 @@ def train(
     as_json: JsonFlag = False,
 ) -> None:
     """Train an adapter: defaults < --profile < --config < flags and --set."""
+    if follows():
+        return
     chosen = overrides(
         assignments,
         {
@@ -70,15 +84,18 @@ def train(
                 "training.gradient_accumulation_steps",
                 gradient_accumulation,
             ),
+            "--gpus": ("training.num_processes", gpus),
             "--on-divergence": ("training.on_divergence", on_divergence),
         },
     )
+    chosen |= launched_processes()
     from ethtune.core.compose import compose
 
     composed = compose(config_file=config, profile=profile, overrides=chosen)
     if resume_from_checkpoint is not None:
         _resume(resume_from_checkpoint, composed, as_json=as_json)
         return
+    run_in_processes(composed.config.training.num_processes)
     if composed.config.training.output_dir is None:
         chosen["training.output_dir"] = (f"runs/{datetime.now():%Y%m%d-%H%M%S}", "the time")
         composed = compose(config_file=config, profile=profile, overrides=chosen)

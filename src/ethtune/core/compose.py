@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ethtune.core.config import RENAMED_KEYS, Config
+from ethtune.core.config import DROPPED_KEYS, RENAMED_KEYS, Config
 from ethtune.core.errors import ConfigError
 from ethtune.core.profiles import profile_text
 from ethtune.core.redaction import redact
@@ -135,6 +135,10 @@ def _settled(layer: Layer, faults: list[str], hints: list[str]) -> dict[tuple[st
     """What one layer says, under today's names."""
     said: dict[tuple[str, str], Entry] = {}
     for entry in layer.entries:
+        if reason := DROPPED_KEYS.get((entry.section, entry.key)):
+            name = f"{entry.section}.{entry.key}"
+            hints.append(f"{entry.place}: {name} is not needed and passed over: {reason}")
+            continue
         key = RENAMED_KEYS.get((entry.section, entry.key), entry.key)
         if key != entry.key:
             hints.append(f"{entry.place}: {entry.section}.{entry.key} is read as {key}")

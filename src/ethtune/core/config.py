@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ethtune.core.schedules import Option, Schedule, schedule_faults
+
 Auto = Literal["auto"]
 Strategy = Literal["no", "steps", "epoch"]
 
@@ -60,6 +62,9 @@ class LoraSection(Section):
     task_type: Literal["CAUSAL_LM"] = "CAUSAL_LM"
     use_dora: bool = Field(False, description="decompose into magnitude and direction")
     use_rslora: bool = Field(False, description="scale by alpha / sqrt(r)")
+    loraplus_lr_ratio: float | None = Field(
+        None, ge=1, description="LoRA+: B's learning rate over A's; None: one rate for both"
+    )
 
     @model_validator(mode="after")
     def _names_something(self) -> LoraSection:
@@ -85,31 +90,54 @@ class TrainingSection(Section):
     max_steps: int = Field(-1, ge=-1, description="optimizer steps; -1: as many as the epochs take")
     per_device_train_batch_size: int = Field(1, ge=1, description="rows (packs) in a micro batch")
     per_device_eval_batch_size: int = Field(1, ge=1)
-    gradient_accumulation_steps: int = Field(16, ge=1, description="micro batches in a step")
+    gradient_accumulation_steps: int = Field(
+        16, ge=1, description="micro batches in a step, in each process"
+    )
+    num_processes: int = Field(1, ge=1, description="that train together, one a GPU; --gpus")
     learning_rate: float = Field(2e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(0.3, ge=0, description="clip the gradient's norm; 0: never")
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of steps that warm up")
     warmup_steps: int = Field(0, ge=0, description="steps that warm up; above 0 beats the ratio")
-    lr_scheduler_type: Literal[
-        "cosine", "linear", "constant", "constant_with_warmup", "cosine_with_restarts",
-        "polynomial", "inverse_sqrt",
-    ] = "cosine"  # fmt: skip
+    lr_scheduler_type: Schedule = "cosine"
+    lr_scheduler_kwargs: dict[str, Option] = Field(
+        {}, description="the schedule's own options, such as min_lr_rate"
+    )
+    neftune_noise_alpha: float | None = Field(
+        None, gt=0, description="NEFTune: noise on the embeddings in training; None: none"
+    )
     seed: int = Field(42, ge=0, lt=2**32)
     on_divergence: Literal["stop", "rollback"] = Field(
         "stop", description="rollback: once, to before it, past its rows, at half the rate"
     )
 
+    @model_validator(mode="after")
+    def _schedule_is_one(self) -> TrainingSection:
+        faults = schedule_faults(
+            self.lr_scheduler_type,
+            self.lr_scheduler_kwargs,
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup_steps,
+        )
+        if text := "; ".join(faults):
+            raise ValueError(text)
+        return self
+
     def steps_per_epoch(self, num_sequences: int) -> int:
-        """Optimizer steps of a pass on one device; the last may have fewer micro batches."""
-        micro_batches = math.ceil(num_sequences / self.per_device_train_batch_size)
+        """Optimizer steps of a pass; the last may have fewer micro batches."""
+        together = self.per_device_train_batch_size * self.num_processes
+        micro_batches = math.ceil(num_sequences / together)
         return math.ceil(micro_batches / self.gradient_accumulation_steps)
 
     def total_steps(self, num_sequences: int) -> int:
-        """Optimizer steps of the run on one device."""
+        """Optimizer steps of the run."""
         if self.max_steps > 0:
             return self.max_steps
         return math.ceil(self.num_train_epochs * self.steps_per_epoch(num_sequences))
+
+    def total_warmup_steps(self, total_steps: int) -> int:
+        """Steps of a run of ``total_steps`` in which the learning rate rises."""
+        return self.warmup_steps or math.ceil(self.warmup_ratio * total_steps)
 
 
 class DataSection(Section):
@@ -117,13 +145,22 @@ class DataSection(Section):
 
     dataset: str | None = Field(None, description="folder with train.jsonl and validation.jsonl")
     max_seq_length: int = Field(2048, ge=8, description="tokens in a sequence")
-    dataset_text_field: str = Field("text", description="column of rows that are finished texts")
+    max_over_length_share: float = Field(
+        0.01, ge=0, le=1, description="rows of a split that may be longer; they are left out"
+    )
     packing: bool = Field(
         True, description="several rows in one sequence, each seeing only itself; else one row"
     )
     max_train_samples: int | None = Field(None, ge=1)
     max_eval_samples: int | None = Field(None, ge=1)
     dataloader_num_workers: int = Field(0, ge=0, description="processes that prepare batches")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over_dropped(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {key: item for key, item in values.items() if ("data", key) not in DROPPED_KEYS}
 
 
 class OptimizationSection(Section):
@@ -132,10 +169,15 @@ class OptimizationSection(Section):
     gradient_checkpointing: bool = Field(True, description="recompute activations backward")
     optim: Literal[
         "paged_adamw_32bit", "paged_adamw_8bit", "adamw_bnb_8bit", "adamw_8bit",
-        "adamw_torch", "adamw_torch_fused",
+        "adamw_torch", "adamw_torch_fused", "adafactor",
+        "lion_32bit", "lion_8bit", "paged_lion_32bit", "paged_lion_8bit",
     ] = "paged_adamw_32bit"  # fmt: skip
     fp16: bool | Auto = Field("auto", description="auto: where the GPU has no bfloat16 units")
     bf16: bool | Auto = Field("auto", description="auto: compute capability 8.0 or a CPU with it")
+    use_liger_kernel: bool | Auto = Field(
+        "auto", description="fused kernels; auto: on a GPU where liger-kernel is installed"
+    )
+    check_memory: bool = Field(True, description="refuse a run that is predicted not to fit")
 
     @model_validator(mode="after")
     def _one_precision(self) -> OptimizationSection:
@@ -176,6 +218,12 @@ class LoggingSection(Section):
         keys = ("save_strategy", "eval_strategy")
         return {key: _strategy(item) if key in keys else item for key, item in values.items()}
 
+    @model_validator(mode="after")
+    def _patience_has_validations(self) -> LoggingSection:
+        if self.early_stopping_patience is not None and self.eval_strategy == "no":
+            raise ValueError("early_stopping_patience counts validations, and eval_strategy is no")
+        return self
+
 
 class Config(Section):
     """All sections; every key has a default, so an empty file is a valid config."""
@@ -190,9 +238,10 @@ class Config(Section):
 
     @property
     def effective_batch_size(self) -> int:
-        """Rows (packs) that one optimizer step sees on one device."""
+        """Rows (packs) that one optimizer step sees, over all processes."""
         training = self.training
-        return training.per_device_train_batch_size * training.gradient_accumulation_steps
+        together = training.per_device_train_batch_size * training.num_processes
+        return together * training.gradient_accumulation_steps
 
 
 # Names of older library versions and of the guide's earlier files, read as today's.
@@ -205,4 +254,10 @@ RENAMED_KEYS: dict[tuple[str, str], str] = {
     ("logging", "evaluation_strategy"): "eval_strategy",
     ("data", "max_length"): "max_seq_length",
     ("optimization", "activation_checkpointing"): "gradient_checkpointing",
+}
+
+# Keys of earlier files that say nothing here, with the reason. They are passed over with a hint.
+DROPPED_KEYS: dict[tuple[str, str], str] = {
+    ("data", "dataset_text_field"): "rows are instruction, input and output, of which the output "
+    "alone is learned; a column of finished texts would not say what to learn",
 }

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from ethtune.core.events import (
     CheckpointSaved,
     Event,
+    MemoryAdjusted,
     Message,
     Progress,
     RunEnded,
@@ -28,7 +29,7 @@ from ethtune.core.events import (
 )
 
 VERSION = 1
-_DURABLE = (RunStarted, CheckpointSaved, Message, RunEnded)
+_DURABLE = (RunStarted, CheckpointSaved, MemoryAdjusted, Message, RunEnded)
 _READ_BYTES = 1 << 20
 _LINE_BYTES_MAX = 4 << 20  # far more than any event
 

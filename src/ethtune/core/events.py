@@ -16,6 +16,7 @@ Phase = Literal[
 ]
 Level = Literal["info", "warning", "error"]
 Ending = Literal["finished", "interrupted", "failed"]
+MemoryAction = Literal["split", "switch", "split_validation", "answer_fewer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,31 @@ class CheckpointSaved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryAdjusted(Event):
+    """Memory ran out; from ``step`` on the run makes do with less, and learns the same.
+
+    ``amount`` is the number of parts a micro batch or a validation batch now has, or of prompts
+    that are answered at once; ``setting`` what was switched on.
+    """
+
+    kind: ClassVar[str] = "memory_adjusted"
+    step: int
+    action: MemoryAction
+    amount: int = 0
+    setting: str = ""
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is different now."""
+        return {
+            "split": f"each micro batch runs in up to {self.amount} parts",
+            "split_validation": f"each validation batch runs in up to {self.amount} parts",
+            "answer_fewer": f"{self.amount} prompts are answered at once",
+        }.get(self.action, self.setting)
+
+
+@dataclass(frozen=True, slots=True)
 class Message(Event):
     """A sentence for the user."""
 
@@ -158,7 +184,7 @@ EVENT_KINDS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
         RunStarted, PhaseStarted, ModelLoaded, TrainingPlanned, StepLogged, Evaluated,
-        CheckpointSaved, Message, RunEnded,
+        CheckpointSaved, MemoryAdjusted, Message, RunEnded,
     )
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from ethtune.core.events import (
     CheckpointSaved,
     Evaluated,
     Event,
+    MemoryAdjusted,
     Message,
     ModelLoaded,
     PhaseStarted,
@@ -136,6 +137,11 @@ def _saved(event: CheckpointSaved, _state: RunState) -> str:
     )
 
 
+def _adjusted(event: MemoryAdjusted, _state: RunState) -> str:
+    reason = f" | {event.reason}" if event.reason else ""
+    return f"warning: out of memory: from step {event.step:,} on {event.text}{reason}"
+
+
 def _said(event: Message, _state: RunState) -> str:
     return event.text if event.level == "info" else f"{event.level}: {event.text}"
 
@@ -155,6 +161,7 @@ _LINES: dict[type[Event], Callable[[Any, RunState], str | None]] = {
     StepLogged: _step,
     Evaluated: _evaluated,
     CheckpointSaved: _saved,
+    MemoryAdjusted: _adjusted,
     Message: _said,
     RunEnded: _ended,
 }

@@ -24,3 +24,14 @@ class GpuReading:
     power_limit_watts: float | None = None
     throttle_reasons: tuple[str, ...] | None = None
     compute_capability: tuple[int, int] | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it answers nothing at all, not even its name: it fell off the bus, say."""
+        told = (self.memory_total_bytes, self.utilization_percent, self.temperature_celsius)
+        return self.name == nameless(self.index) and all(value is None for value in told)
+
+
+def nameless(index: int) -> str:
+    """What a card is called that does not tell its name."""
+    return f"GPU {index}"

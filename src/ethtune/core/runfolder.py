@@ -4,6 +4,7 @@ run/
 manifest.json        versions, command, hashes; what makes the folder a run
 config.yaml          the resolved config
 origins.json         where each of its values came from
+preview.txt          three rows: what is given, what is learned
 events.jsonl         what happened; training_logs.txt is its readable twin
 checkpoint-N/        complete only with its COMPLETE.json
 checkpoint-N.damaged, .replaced, .foreign   set aside on resuming; never taken again
@@ -47,6 +48,11 @@ class RunFolder:
     def origins(self) -> Path:
         """Where each "section.key" came from."""
         return self.path / "origins.json"
+
+    @property
+    def preview(self) -> Path:
+        """Three rows as the trainer sees them."""
+        return self.path / "preview.txt"
 
     @property
     def events(self) -> Path:

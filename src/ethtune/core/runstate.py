@@ -8,6 +8,7 @@ the latest few and an evenly thinned history.
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from ethtune.core.events import (
     Ending,
     Evaluated,
     Event,
+    MemoryAdjusted,
     Message,
     ModelLoaded,
     PhaseStarted,
@@ -33,10 +35,7 @@ from ethtune.core.history import History
 _RECENT_STEPS = 50  # window of the median step time
 _SETTLED_STEPS = 3  # before that, warming up would make a wild guess of the time left
 _MESSAGES_KEPT = 6
-_STALL_SECONDS = 60.0  # no run is called stalled before
-_STALL_STEPS = 10
-_STALL_LOGS = 3
-_STALL_PHASE_SECONDS = 300.0  # no evaluation or save is called stalled before
+_SEVERAL = re.compile(r"(\d+) x ")  # before the name of a device
 _KEPT = 512  # checkpoints and evaluations, however long the run
 
 
@@ -55,6 +54,7 @@ class RunState:
     recent: tuple[StepLogged, ...] = ()  # of the process that runs now
     evaluations: tuple[Evaluated, ...] = ()
     checkpoints: tuple[CheckpointSaved, ...] = ()
+    adjustments: tuple[MemoryAdjusted, ...] = ()
     messages: tuple[Message, ...] = ()
     ended: RunEnded | None = None
     num_checkpoints: int = 0  # saved, whether or not they are still there
@@ -82,14 +82,30 @@ class RunState:
         return self.started.first_step if self.started else 0
 
     @property
+    def num_processes(self) -> int:
+        """That train together, a device each."""
+        found = _SEVERAL.match(self.started.device) if self.started else None
+        return int(found[1]) if found else 1
+
+    @property
+    def device(self) -> str:
+        """What each of them computes on; empty before it is known."""
+        return _SEVERAL.sub("", self.started.device) if self.started else ""
+
+    @property
     def is_on_cpu(self) -> bool:
         """Whether the run leaves GPUs alone."""
-        return self.started is not None and self.started.device.lower().startswith("cpu")
+        return self.device.lower().startswith("cpu")
 
     @property
     def ending(self) -> Ending | None:
         """None while the run lives or was killed without a word."""
         return self.ended.ending if self.ended else None
+
+    @property
+    def adjustments_in_force(self) -> tuple[MemoryAdjusted, ...]:
+        """What the run does to need less memory: the latest of each kind."""
+        return tuple({(a.action, a.setting): a for a in self.adjustments}.values())
 
     @property
     def best_evaluation(self) -> Evaluated | None:
@@ -138,18 +154,6 @@ class RunState:
         left = max(self.plan.total_steps - self.step, 0)
         return left * (self.step_seconds + self.other_seconds / max(num_steps, 1))
 
-    @property
-    def stall_seconds(self) -> float | None:
-        """Silence after which the run is stalled; None where nothing says how long is normal."""
-        if self.phase in ("evaluating", "saving"):
-            done = self.evaluations if self.phase == "evaluating" else self.checkpoints
-            longest = max((each.seconds for each in done), default=None)
-            return longest and max(_STALL_PHASE_SECONDS, _STALL_STEPS * longest)
-        if self.phase != "training" or self.step_seconds is None:
-            return None
-        between_logs = statistics.median(s.seconds for s in self.recent)
-        return max(_STALL_SECONDS, _STALL_STEPS * self.step_seconds, _STALL_LOGS * between_logs)
-
 
 def fold(state: RunState, logged: LoggedEvent) -> RunState:
     """The state after one more event."""
@@ -188,6 +192,7 @@ def _restarted(state: RunState, event: RunStarted, time: float) -> _Changes:
         "evaluations": tuple(e for e in state.evaluations if e.step <= first),
         "checkpoints": (kept := tuple(c for c in state.checkpoints if c.step <= first)),
         "num_checkpoints": len(kept),
+        "adjustments": tuple(a for a in state.adjustments if a.step <= first),
         "other_seconds": 0.0,
     }
 
@@ -235,6 +240,13 @@ def _checkpoint_saved(state: RunState, event: CheckpointSaved, _time: float) -> 
     return counted | other | _after(state, "saving")
 
 
+def _adjusted(state: RunState, event: MemoryAdjusted, _time: float) -> _Changes:
+    """Where messages are shown, it is one."""
+    text = f"out of memory: from step {event.step:,} on {event.text}"
+    kept = {"adjustments": (*state.adjustments, event)}
+    return kept | _said(state, Message("warning", text), _time)
+
+
 def _said(state: RunState, event: Message, _time: float) -> _Changes:
     return {"messages": (*state.messages[1 - _MESSAGES_KEPT :], event)}
 
@@ -259,6 +271,7 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any, float], _Changes]] = {
     StepLogged: _stepped,
     Evaluated: _evaluated,
     CheckpointSaved: _checkpoint_saved,
+    MemoryAdjusted: _adjusted,
     Message: _said,
     RunEnded: _ended,
 }

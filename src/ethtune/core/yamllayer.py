@@ -1,7 +1,8 @@
 """YAML text in, its values with their places out.
 
-Two levels only (section, key; values are scalars or lists of scalars), so that nothing nested,
-aliased or repeated can hide. Scalars follow YAML 1.2: 2e-4 is a number, no is a word, 010 is ten.
+Two levels only (section, key; values are scalars, or lists or mappings of scalars), so that nothing
+nested, aliased or repeated can hide. Scalars follow YAML 1.2: 2e-4 is a number, no is a word, 010
+is ten.
 """
 
 from __future__ import annotations
@@ -42,11 +43,17 @@ class Layer:
 
 
 def parse_scalar(text: str) -> Any:
-    """The value that ``text`` would have in a file. A bracketed list becomes a list."""
+    """The value that ``text`` would have in a file: [a, b] is a list, {a: 1} keys and values."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
         return text
+    if isinstance(node, yaml.MappingNode) and node.flow_style:
+        return {
+            str(key.value): _scalar(item)
+            for key, item in node.value
+            if isinstance(key, yaml.ScalarNode) and isinstance(item, yaml.ScalarNode)
+        }
     if isinstance(node, yaml.SequenceNode):
         return [_scalar(item) for item in node.value if isinstance(item, yaml.ScalarNode)]
     return _scalar(node) if isinstance(node, yaml.ScalarNode) else text or None
@@ -117,13 +124,12 @@ class _Reader:
             return _scalar(node)
         if isinstance(node, yaml.SequenceNode):
             return [self._item(item) for item in node.value]
-        self._fault(node, "expected a value or a list, found keys and values")
-        return None
+        return {str(key.value): self._item(item) for key, item in self._pairs(node, "this value")}
 
     def _item(self, node: yaml.Node) -> Any:
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
-        self._fault(node, "expected a list of plain values")
+        self._fault(node, "expected plain values here, nothing deeper")
         return None
 
     def _place(self, node: yaml.Node) -> str:

@@ -8,7 +8,8 @@ block that is large enough is taken and split, freed neighbours merge, no segmen
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ethtune.core.units import MIB
 
@@ -97,21 +98,54 @@ class _Pool:
         self._free.pop(bisect.bisect_left(self._free, (block.size, block.number)))
 
 
-def reserved_bytes(static: Iterable[int], step: list[tuple[int, int]], *, steps: int = 2) -> int:
-    """Reserved after some steps on top of tensors that stay; the second finds other holes."""
-    small, large = _Pool(is_small=True), _Pool(is_small=False)
-    for size in static:
-        (small if size <= _SMALL_BYTES else large).take(max(size, 512))
-    where: dict[int, tuple[_Pool, _Block]] = {}
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """``allocated_bytes`` as the allocator counts them: blocks in use, with what was not split."""
+
+    reserved_bytes: int
+    allocated_bytes: int
+
+
+Events = Sequence[tuple[int, int]]
+"""(handle, bytes) for an allocation and (handle, 0) for its end."""
+
+
+def replay(loading: Events, step: Events, *, steps: int = 2) -> Replayed:
+    """Loading, then some steps on top of what it leaves; the second finds other holes."""
+    memory = _Memory()
+    memory.run(loading)
     for _ in range(steps):
-        for handle, size in step:
+        before = set(memory.where)
+        memory.run(step)
+        for handle in set(memory.where) - before:
+            memory.give(handle)
+    reserved = sum(pool.reserved_bytes for pool in memory.pools.values())
+    return Replayed(reserved, memory.peak_bytes)
+
+
+class _Memory:
+    """Blocks in use by handle."""
+
+    def __init__(self) -> None:
+        self.pools = {True: _Pool(is_small=True), False: _Pool(is_small=False)}
+        self.where: dict[int, tuple[_Pool, _Block]] = {}
+        self.used_bytes = self.peak_bytes = 0
+
+    def run(self, events: Events) -> None:
+        for handle, size in events:
             if size:
-                pool = small if size <= _SMALL_BYTES else large
-                where[handle] = pool, pool.take(size)
-            else:
-                pool, block = where.pop(handle)
-                pool.give(block)
-        for pool, block in where.values():
-            pool.give(block)
-        where.clear()
-    return small.reserved_bytes + large.reserved_bytes
+                self._take(handle, size)
+            elif handle in self.where:  # what loading left may end in the first step
+                self.give(handle)
+
+    def _take(self, handle: int, size: int) -> None:
+        pool = self.pools[size <= _SMALL_BYTES]
+        block = pool.take(max(size, 512))
+        self.where[handle] = pool, block
+        self.used_bytes += block.size
+        self.peak_bytes = max(self.peak_bytes, self.used_bytes)
+
+    def give(self, handle: int) -> None:
+        pool, block = self.where.pop(handle)
+        self.used_bytes -= block.size
+        pool.give(block)

@@ -101,7 +101,9 @@ def _kernel(record: Record, query: int, key: int, value: int) -> tuple[int, Save
     tape.drop(raw)
     masked = tape.hold(scores * low)
     tape.drop(scaled)
+    wide = tape.hold(scores * 4) if work.copies_softmax else None
     kept["chances"] = tape.hold(scores * 4)
+    tape.drop(wide)
     if low == 2:
         kept["low chances"] = tape.hold(scores * 2)
     tape.drop(masked)

@@ -23,6 +23,8 @@ class Family:
     has_fused_linears: bool = False  # one matrix for q, k, v and one for gate and up
     is_mixture: bool = False
     scales_embeddings: bool = False
+    changes_logits: bool = False  # capped or scaled behind the head
+    caps_scores: bool = False  # which only eager attention does
     ties_by_default: bool = False
 
 
@@ -34,13 +36,21 @@ FAMILIES: dict[str, Family] = {
     "qwen3": Family(head_norms=True),
     "seed_oss": Family(query_bias=True),
     "gemma": Family(scales_embeddings=True, ties_by_default=True),
-    "gemma2": Family(norms=4, scales_embeddings=True, ties_by_default=True),
+    "gemma2": Family(
+        norms=4,
+        scales_embeddings=True,
+        changes_logits=True,
+        caps_scores=True,
+        ties_by_default=True,
+    ),
     "gemma3_text": Family(norms=4, head_norms=True, scales_embeddings=True, ties_by_default=True),
     "phi3": Family(has_fused_linears=True),
-    "granite": Family(scales_embeddings=True),
+    "granite": Family(scales_embeddings=True, changes_logits=True),
     "mixtral": Family(is_mixture=True),
     "qwen3_moe": Family(head_norms=True, is_mixture=True),
 }
+# Nobody's: such a number would only make the estimate run for hours.
+_LARGEST = {"num_layers": 1000, "num_heads": 10_000, "num_kv_heads": 10_000}
 # Where a family writes a dimension under another name than Llama's.
 _RENAMED = {
     "mixtral": {"num_experts": "num_local_experts"},
@@ -116,6 +126,12 @@ class ModelShape:
         return self.num_layers * (per_layer + router)
 
     @property
+    def num_expert_parameters(self) -> int:
+        """Weights of all experts; 0 in a model that is no mixture."""
+        expert = sum(inputs * outputs for inputs, outputs in self.mlp_linears.values())
+        return self.num_layers * self.num_experts * expert
+
+    @property
     def num_active_parameters(self) -> int:
         """Linear weights that a token meets."""
         idle = max(self.num_experts - self.experts_per_token, 0)
@@ -161,9 +177,29 @@ def shape_from_config(plain: Mapping[str, Any], *, place: str) -> ModelShape:
     except KeyError as error:
         raise ConfigError(f"{place}: key {error} is missing") from None
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{place}: a dimension is no number: {error}") from None
+        raise ConfigError(f"{place}: a dimension is no number that can be: {error}") from None
     _check(shape, place)
     return shape
+
+
+def config_of_shape(shape: ModelShape) -> dict[str, Any]:
+    """A config.json's contents for a model of which only the dimensions are known."""
+    plain = {
+        "model_type": shape.family,
+        "hidden_size": shape.hidden_size,
+        "num_hidden_layers": shape.num_layers,
+        "intermediate_size": shape.intermediate_size,
+        "vocab_size": shape.vocab_size,
+        "num_attention_heads": shape.num_heads,
+        "num_key_value_heads": shape.num_kv_heads,
+        "head_dim": shape.head_dim,
+        "tie_word_embeddings": shape.tie_embeddings,
+        "sliding_window": shape.sliding_window,
+    }
+    if shape.num_experts:
+        plain |= {"num_experts": shape.num_experts, "num_experts_per_tok": shape.experts_per_token}
+    renamed = _RENAMED.get(shape.family, {})
+    return {renamed.get(key, key): value for key, value in plain.items() if value is not None}
 
 
 def _read(plain: Mapping[str, Any], family: str) -> ModelShape:
@@ -173,7 +209,10 @@ def _read(plain: Mapping[str, Any], family: str) -> ModelShape:
         written = plain.get(renamed.get(key, key))
         if written is None and default is not None:
             return default
-        return int(plain[renamed.get(key, key)])
+        written = plain[renamed.get(key, key)]
+        if isinstance(written, bool) or not isinstance(written, int):
+            raise ValueError(f"{key} is {written!r}")
+        return written
 
     heads, hidden = number("num_attention_heads"), number("hidden_size")
     if not plain.get("head_dim") and heads and hidden % heads:
@@ -201,6 +240,12 @@ def _check(shape: ModelShape, place: str) -> None:
                 "num_kv_heads", "head_dim"):  # fmt: skip
         if getattr(shape, key) < 1:
             raise ConfigError(f"{place}: {key} is {getattr(shape, key)}, expected 1 or more")
+        if getattr(shape, key) > _LARGEST.get(key, 10_000_000):
+            raise ConfigError(f"{place}: {key} is {getattr(shape, key)}, more than any model has")
+    if shape.head_dim % 2:
+        raise ConfigError(
+            f"{place}: head_dim is {shape.head_dim}; rotary positions turn pairs of numbers"
+        )
     if shape.num_heads % shape.num_kv_heads:
         raise ConfigError(
             f"{place}: {shape.num_kv_heads} key heads do not divide {shape.num_heads} query heads"

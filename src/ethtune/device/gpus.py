@@ -27,13 +27,14 @@ _HELD_BY_OTHERS_BYTES = 300 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """One card model."""
+    """One card model. ``board_watts`` is the most it may draw by its data sheet."""
 
     name: str
     vram_bytes: int
     bandwidth_bytes_per_second: float
     tensor_flops: float
     compute_capability: tuple[int, int]
+    board_watts: int
 
     @property
     def has_bfloat16(self) -> bool:
@@ -83,6 +84,7 @@ def _read_row(row: dict[str, str]) -> GpuFacts:
         bandwidth_bytes_per_second=float(row["bandwidth_gb_per_second"]) * 1e9,
         tensor_flops=float(row["tensor_tflops"]) * 1e12,
         compute_capability=(int(major), int(minor)),
+        board_watts=int(row["board_watts"]),
     )
 
 

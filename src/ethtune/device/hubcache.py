@@ -44,15 +44,27 @@ def offline_flags() -> tuple[str, ...]:
     return tuple(name for name in names if os.environ.get(name, "").casefold() in _TRUE)
 
 
-def cached_snapshot(hub_id: str, cache_dir: str | None = None) -> Path | None:
-    """A downloaded revision with all its weights, the newest first; None without one."""
-    folder = hub_cache(cache_dir) / f"models--{hub_id.replace('/', '--')}" / "snapshots"
-    if not folder.is_dir():
+def cached_snapshot(
+    hub_id: str, cache_dir: str | None = None, revision: str | None = None
+) -> Path | None:
+    """A downloaded revision with all its weights, the newest where none is named; None without."""
+    model = hub_cache(cache_dir) / f"models--{hub_id.replace('/', '--')}"
+    folder = model / "snapshots"
+    if revision is not None:
+        found = [folder / _commit(model, revision)]
+    elif folder.is_dir():
+        found = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    else:
         return None
-    for snapshot in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
-        if is_complete_model(snapshot):
-            return snapshot
-    return None
+    return next((snapshot for snapshot in found if is_complete_model(snapshot)), None)
+
+
+def _commit(model: Path, revision: str) -> str:
+    """What a branch or tag stood for when it was downloaded; a commit stands for itself."""
+    try:
+        return (model / "refs" / revision).read_text(encoding="utf-8").strip()
+    except OSError:
+        return revision
 
 
 def cached_config(hub_id: str, cache_dir: str | None = None) -> Path | None:
@@ -66,9 +78,14 @@ def is_complete_model(folder: Path) -> bool:
     """Whether ``folder`` holds a config and every weight file its index names."""
     if not (folder / "config.json").is_file():
         return False
-    index = folder / "model.safetensors.index.json"
+    return any(_holds_weights(folder, name) for name in ("model.safetensors", "pytorch_model.bin"))
+
+
+def _holds_weights(folder: Path, single: str) -> bool:
+    """In one file, or in all that its index names."""
+    index = folder / f"{single}.index.json"
     if not index.is_file():
-        return (folder / "model.safetensors").is_file()
+        return (folder / single).is_file()
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (OSError, ValueError, KeyError, AttributeError):

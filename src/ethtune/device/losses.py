@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ethtune.device.record import Record, Saved, norm, norm_backward
+from ethtune.device.workload import Workload
 
 # Positions whose logits the trainer's own loss, and the library's, hold at a time.
 LOSS_CHUNK_TOKENS = 256
@@ -22,6 +23,8 @@ def loss_and_backward(record: Record, inputs: int) -> tuple[int, int | None]:
         tape.drop(normed)
     elif record.work.loss == "chunked_fp32_head":
         out = _with_copied_head(record, normed)
+    elif record.work.loss == "frozen_head":
+        out = _frozen_head(record, normed)
     else:
         out = _labelled(record, normed, recomputes=record.work.loss == "labelled_chunks")
     return norm_backward(record, record.cast(out, hidden, low, record.stream), saved), None
@@ -83,35 +86,67 @@ def _with_copied_head(record: Record, normed: int) -> int:
     return out
 
 
-def _labelled(record: Record, normed: int, *, recomputes: bool) -> int:
-    """The trainer's own: logits at labelled positions only, their 32-bit copies in chunks.
+def _frozen_head(record: Record, normed: int) -> int:
+    """The trainer's own for a head that is not trained: gradients are made in the forward pass."""
+    tape, work, vocab = record.tape, record.work, record.shape.vocab_size
+    hidden, low = record.shape.hidden_size, work.compute_bytes
+    count = _num_labels(work)
+    chosen = tape.hold(count * hidden * low)
+    tape.drop(normed)
+    gradient = tape.hold(count * hidden * low)
+    for rows in _chunks(count):
+        logits = tape.hold(rows * vocab * low)
+        wide = tape.hold(rows * vocab * 4) if work.copies_softmax else None
+        chances = tape.hold(rows * vocab * 4)
+        tape.drop(wide)
+        lowered = None if low == 4 else tape.hold(rows * vocab * low)
+        tape.drop(tape.hold(rows * hidden * low), lowered, logits, chances)
+    tape.drop(chosen)
+    scaled = tape.hold(count * hidden * low)
+    tape.drop(gradient)
+    out = record.rows(hidden, low)
+    tape.drop(scaled)
+    return out
 
-    On a GPU a chunk is computed again backward; on a CPU its log-probabilities are kept.
+
+def _num_labels(work: Workload) -> int:
+    return max(int(work.tokens * work.labelled_fraction), 1)
+
+
+def _chunks(count: int) -> list[int]:
+    return [min(LOSS_CHUNK_TOKENS, count - at) for at in range(0, count, LOSS_CHUNK_TOKENS)]
+
+
+def _labelled(record: Record, normed: int, *, recomputes: bool) -> int:
+    """The trainer's own for any other head: logits at labelled positions, in 32 bit.
+
+    Mixed precision gives the output of a model in 32 bit. On a GPU a chunk's log-probabilities are
+    computed again backward; on a CPU they are kept.
     """
     tape, work, vocab = record.tape, record.work, record.shape.vocab_size
     hidden, low = record.shape.hidden_size, work.compute_bytes
-    count = max(int(work.tokens * work.labelled_fraction), 1)
-    chunks = [min(LOSS_CHUNK_TOKENS, count - at) for at in range(0, count, LOSS_CHUNK_TOKENS)]
+    count = _num_labels(work)
     chosen = tape.hold(count * hidden * low)
     logits = tape.hold(count * vocab * low)
     tape.drop(chosen, normed)
+    logits = _cast(record, logits, count * vocab, low, 4)
     kept = []
-    for rows in chunks:
-        chances = _chances(record, rows)
+    for rows in _chunks(count):
+        chances = tape.hold(rows * vocab * 4)
         if recomputes:
             tape.drop(chances)
         else:
             kept.append(chances)
     parts = []
-    for rows in chunks:  # the split waits for the gradients of all its parts
-        chances = kept.pop() if kept else _chances(record, rows)
-        picked, wide = tape.hold(rows * vocab * 4), tape.hold(rows * vocab * 4)
+    for rows in _chunks(count):  # the split waits for the gradients of all its parts
+        chances = kept.pop(0) if kept else tape.hold(rows * vocab * 4)
+        picked = tape.hold(rows * vocab * 4)
+        parts.append(tape.hold(rows * vocab * 4))
         tape.drop(picked, chances)
-        parts.append(tape.hold(rows * vocab * low))
-        tape.drop(wide)
     tape.drop(logits)
-    joined = tape.hold(count * vocab * low)
+    joined = tape.hold(count * vocab * 4)
     tape.drop(*parts)
+    joined = _cast(record, joined, count * vocab, 4, low)
     chosen = tape.hold(count * hidden * low)
     tape.drop(joined)
     out = record.rows(hidden, low)
@@ -119,9 +154,10 @@ def _labelled(record: Record, normed: int, *, recomputes: bool) -> int:
     return out
 
 
-def _chances(record: Record, rows: int) -> int:
-    """Log-probabilities of a chunk, by way of its logits in 32 bit."""
-    wide = record.tape.hold(rows * record.shape.vocab_size * 4)
-    chances = record.tape.hold(rows * record.shape.vocab_size * 4)
-    record.tape.drop(wide)
-    return chances
+def _cast(record: Record, tensor: int, numbers: int, before: int, after: int) -> int:
+    """In other bytes a number: a copy unless they are the same."""
+    if before == after:
+        return tensor
+    copy = record.tape.hold(numbers * after)
+    record.tape.drop(tensor)
+    return copy

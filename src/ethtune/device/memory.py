@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ethtune.core.units import GIB, MIB
-from ethtune.device.allocator import reserved_bytes
+from ethtune.device.allocator import replay
 from ethtune.device.decoder import ModelShape
 from ethtune.device.step import BACKWARD, FORWARD, LOSS, UPDATE, record_step
 from ethtune.device.tape import Tape
@@ -33,7 +33,7 @@ _GPTQ_SCALE_BYTES = (2 + 0.5) / 128
 _PAGED_FROM = 100_000
 _QUANTIZED_STATE_FROM = 4096
 # A workspace for the main thread and one for autograd's; larger ones from compute capability 9 on.
-_CUBLAS_BYTES = 2 * 8_519_680
+CUBLAS_WORKSPACES = (8_519_680, 8_519_680)
 _BATCH_BYTES_PER_TOKEN = 24  # ids, labels, mask; 64 bit each
 
 # The CUDA context with loaded kernels, by compute capability's major number: 141 MiB measured on a
@@ -69,14 +69,20 @@ class MemoryEstimate:
     @property
     def reserved_bytes(self) -> int:
         """What the allocator has taken from the driver after some steps; a replay, 20 ms."""
-        return reserved_bytes(self.static_sizes, self.tape.events) + self.unplaced_bytes
+        loading = [(-1 - index, size) for index, size in enumerate(self.static_sizes) if size]
+        replayed = replay(loading, self.tape.events)
+        return replayed.reserved_bytes + self.unplaced_bytes
 
     @property
     def process_bytes(self) -> tuple[int, int]:
         """What the driver will show for the process: low and high, whatever the card."""
-        reserved = self.reserved_bytes
-        low, high = _PROCESS_SPREAD
-        return int(reserved * low) + _CONTEXT_BYTES[7], int(reserved * high) + _MODERN_CONTEXT_BYTES
+        return process_range(self.reserved_bytes)
+
+
+def process_range(reserved_bytes: int) -> tuple[int, int]:
+    """Low and high of what the driver will show, whatever the card."""
+    low, high = (int(reserved_bytes * share) for share in _PROCESS_SPREAD)
+    return low + _CONTEXT_BYTES[7], high + _MODERN_CONTEXT_BYTES
 
 
 def context_bytes(compute_capability: tuple[int, int]) -> int:
@@ -122,14 +128,15 @@ def _static_sizes(shape: ModelShape, work: Workload, static: dict[str, int]) -> 
 
 def static_components(shape: ModelShape, work: Workload) -> tuple[dict[str, int], int]:
     """What stays for the whole run, by component; and bytes paged out to the host."""
-    linear = shape.num_linear_parameters
+    quantized = work.num_quantized(shape)
+    whole = shape.num_linear_parameters - quantized
     parts: dict[str, int] = {}
-    if work.is_quantized:
-        parts["4-bit weights"] = linear // 2
+    if quantized:
+        parts["4-bit weights"] = quantized // 2
         parts["quantisation scales"] = _scale_bytes(shape, work)
-    else:
+    if whole:
         parts["16-bit weights" if work.weight_bytes == 2 else "32-bit weights"] = (
-            linear * work.weight_bytes
+            whole * work.weight_bytes
         )
     embedding = 4 if work.upcast == "all" else work.weight_bytes
     parts["embeddings, head and norms"] = (
@@ -143,12 +150,14 @@ def static_components(shape: ModelShape, work: Workload) -> tuple[dict[str, int]
         if work.is_paged and size >= _PAGED_FROM
     )  # fmt: skip
     parts["optimizer states"] = sum(states) - paged
-    parts["cuBLAS workspaces and batch"] = _CUBLAS_BYTES + work.tokens * _BATCH_BYTES_PER_TOKEN
+    parts["cuBLAS workspaces and batch"] = (
+        sum(CUBLAS_WORKSPACES) + work.tokens * _BATCH_BYTES_PER_TOKEN
+    )
     return parts, paged
 
 
 def _scale_bytes(shape: ModelShape, work: Workload) -> int:
-    linear = shape.num_linear_parameters
+    linear = work.num_quantized(shape)
     if work.storage == "gptq":
         rows = sum(inputs * shape.copies(name) for name, (inputs, _) in shape.linears.items())
         return int(linear * _GPTQ_SCALE_BYTES) + 4 * rows * shape.num_layers

@@ -24,6 +24,7 @@ class Record:
     work: Workload
     tape: Tape = field(default_factory=Tape)
     gradients: list[int] = field(default_factory=list)
+    cached: list[int] = field(default_factory=list)  # lowered weights, until autocast ends
 
     @property
     def stream(self) -> int:
@@ -34,6 +35,11 @@ class Record:
     def attended(self) -> int:
         """Bytes of a number within attention: autocast lowers 32-bit inputs."""
         return self.work.compute_bytes if self.work.has_autocast else self.stream
+
+    def is_quantized(self, name: str) -> bool:
+        """Whether a linear layer is held in 4 bit."""
+        is_stacked = self.work.stacks_experts and name in self.shape.mlp_linears
+        return self.work.is_quantized and not is_stacked
 
     @property
     def adapting(self) -> int:
@@ -95,7 +101,7 @@ def linear(record: Record, inputs: int, name: str, bytes_in: int, *, saves: bool
     tape, work = record.tape, record.work
     width_in, width_out = record.shape.linears[name]
     width_in_rows, width_out_rows = width_in * share, width_out * share
-    if work.is_quantized:
+    if record.is_quantized(name):
         low = None
         if bytes_in > work.compute_bytes:
             low = record.rows(width_in_rows, work.compute_bytes)
@@ -127,10 +133,12 @@ def _adapter(record: Record, inputs: int, out: int, widths: tuple[float, float],
             saved["mask"] = record.rows(width_in, 1)
         tape.drop(inputs)
     dropped = record.cast(dropped, width_in, bytes_in, low)
+    lowered = _lowered_weights(record, widths)
     narrow = record.rows(work.rank, low)
     if saves:
-        saved |= {"dropped": dropped, "low rank": narrow}
+        saved |= {"dropped": dropped, "low rank": narrow, **lowered}
     else:
+        record.cached += lowered.values()
         tape.drop(dropped, *saved.values())
         saved = {}
     product = record.rows(width_out, low)
@@ -145,6 +153,16 @@ def _adapter(record: Record, inputs: int, out: int, widths: tuple[float, float],
     return record.cast(total, width_out, max(bytes_in, low), bytes_in), saved
 
 
+def _lowered_weights(record: Record, widths: tuple[float, float]) -> Saved:
+    """Copies of both matrices in compute precision, which autocast makes once and keeps."""
+    work = record.work
+    if not work.has_autocast or work.is_fused or work.adapter_bytes <= work.compute_bytes:
+        return {}
+    names = ("lowered A", "lowered B")
+    sizes = (work.rank * width * work.compute_bytes for width in widths)
+    return {name: record.tape.hold(size) for name, size in zip(names, sizes, strict=True)}
+
+
 def linear_backward(record: Record, gradient: int, name: str, bytes_in: int, saved: Saved,
                     *, share: float = 1.0) -> int:  # fmt: skip
     """Gradient of a linear layer's input; takes the gradient of its output."""
@@ -154,7 +172,7 @@ def linear_backward(record: Record, gradient: int, name: str, bytes_in: int, sav
     branch = None
     if name in work.target_modules:
         branch = _adapter_backward(record, name, bytes_in, saved, share)
-    if work.is_quantized:
+    if record.is_quantized(name):
         low = None
         if bytes_in > work.compute_bytes:
             low = record.rows(width_out_rows, work.compute_bytes)
@@ -178,6 +196,7 @@ def _adapter_backward(record: Record, name: str, bytes_in: int, saved: Saved, sh
     _weight_gradient(record, work.rank * width_in)
     out = record.rows(width_in * share, low)
     tape.drop(inner, saved["dropped"], saved.get("inputs"))
+    tape.drop(saved.get("lowered A"), saved.get("lowered B"))
     out = record.cast(out, width_in * share, low, bytes_in)
     if "mask" in saved:
         masked = record.rows(width_in * share, bytes_in)

@@ -12,9 +12,10 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from ethtune.core.errors import ConfigError
-from ethtune.device.decoder import ModelShape, shape_from_config
+from ethtune.device.decoder import ModelShape, config_of_shape, shape_from_config
 from ethtune.device.hubcache import cached_config
 
 # The one base model that can be had without the hub.
@@ -66,17 +67,32 @@ def shape_of(base_model: str) -> ModelShape:
 
     Raises ConfigError.
     """
-    path = Path(base_model).expanduser()
-    if path.is_dir() or path.name == "config.json":
-        return _read_shape(path / "config.json" if path.is_dir() else path)
+    place = _config_file(base_model)
+    if place is not None:
+        return shape_from_config(_read_config(place), place=str(place))
     if model := find_model(base_model):
         return model.shape
-    if downloaded := cached_config(base_model):
-        return _read_shape(downloaded)
     raise ConfigError(f'no dimensions known for the model "{base_model}"', hint=_near(base_model))
 
 
-def _read_shape(place: Path) -> ModelShape:
+def config_of(base_model: str) -> dict[str, Any]:
+    """Contents of a model's config.json, of the catalog's as far as dimensions go.
+
+    Raises ConfigError.
+    """
+    place, shape = _config_file(base_model), shape_of(base_model)
+    return config_of_shape(shape) if place is None else _read_config(place)
+
+
+def _config_file(base_model: str) -> Path | None:
+    """A folder's, or for what the catalog does not have, one downloaded before."""
+    path = Path(base_model).expanduser()
+    if path.is_dir() or path.name == "config.json":
+        return path / "config.json" if path.is_dir() else path
+    return None if find_model(base_model) else cached_config(base_model)
+
+
+def _read_config(place: Path) -> dict[str, Any]:
     try:
         plain = json.loads(place.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -87,7 +103,7 @@ def _read_shape(place: Path) -> ModelShape:
         raise ConfigError(f"{place} cannot be read: {error}") from None
     if not isinstance(plain, dict):
         raise ConfigError(f"{place}: expected a JSON object")
-    return shape_from_config(plain, place=str(place))
+    return plain
 
 
 def _near(name: str) -> str:

@@ -39,6 +39,7 @@ def record_step(shape: ModelShape, work: Workload) -> tuple[Tape, frozenset[int]
     for _ in range(shape.num_layers):
         out, kept = _forward(record, out)
         stack.append(kept)
+    tape.drop(*record.cached)
     tape.mark(FORWARD)
     gradient, held = loss_and_backward(record, out)
     tape.mark(LOSS)

@@ -44,9 +44,9 @@ def vram_target(gib: float) -> Target:
     return Target(f"a GPU with {gib:g} GiB", int(gib * GIB), on_gpu=True, has_bfloat16=True)
 
 
-def local_target() -> Target:
-    """This machine: its first GPU as it is now, else its CPU."""
-    for gpu in readings():
+def local_target(uuid: str = "") -> Target:
+    """This machine: its GPU of that UUID, or its first, as it is now; else its CPU."""
+    for gpu in sorted(readings(), key=lambda gpu: uuid not in (gpu.uuid or "")):
         total, used = gpu.memory_total_bytes, gpu.memory_used_bytes
         if total is None or used is None:
             continue

@@ -94,7 +94,7 @@ def estimate_cpu_time(shape: ModelShape, work: Workload, *, cores: int) -> TimeE
 def _dequantized_weights(shape: ModelShape, work: Workload) -> int:
     """Weights that a micro batch de-quantises, all experts in each pass."""
     passes = 2 + (1 if work.checkpointing else 0)
-    return passes * shape.num_linear_parameters if work.is_quantized else 0
+    return passes * work.num_quantized(shape)
 
 
 def _head_flops(shape: ModelShape, work: Workload) -> float:

@@ -19,8 +19,14 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 # fewer gaps between blocks where rows differ in length; must be set before CUDA starts
 os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
-# one run uses one GPU, the first that the user left visible; TRL refuses to see two
-os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+# a process uses one GPU, of those that the user left visible the first, or the one that a launcher
+# gave it, and sees no other: TRL refuses to see two
+_local = os.environ.get("LOCAL_RANK", "0")
+_visible = os.environ.get("CUDA_VISIBLE_DEVICES", _local).split(",")
+_own = int(_local) if _local.isdecimal() and len(_visible) > 1 else 0
+os.environ["CUDA_VISIBLE_DEVICES"] = _visible[_own] if _own < len(_visible) else ""
+if "LOCAL_RANK" in os.environ:
+    os.environ["LOCAL_RANK"] = "0"  # its place among those that it sees
 # a user's environment must not switch off the guard that torch.load has against pickles
 os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
 

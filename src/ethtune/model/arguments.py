@@ -28,6 +28,7 @@ def library_arguments(
         max_grad_norm=training.max_grad_norm,
         warmup_steps=warmup,
         lr_scheduler_type=training.lr_scheduler_type,
+        lr_scheduler_kwargs=dict(training.lr_scheduler_kwargs),
         seed=training.seed,
         optim=config.optimization.optim,
         gradient_checkpointing=config.optimization.gradient_checkpointing,
@@ -53,10 +54,13 @@ def library_arguments(
         report_to="none",  # trackers.py makes them, so that none of them can end a run
         run_name=run.path.resolve().name,
         project=PROJECT,
+        neftune_noise_alpha=None,  # noise.py knows the documents of a sequence
+        use_liger_kernel=False,  # fusedkernels.py says what it does
         disable_tqdm=True,
         remove_unused_columns=False,
         max_length=None,
         packing=False,  # the rows are packed already
         dataset_kwargs={"skip_prepare_dataset": True},
         ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,  # no training changes them
     )

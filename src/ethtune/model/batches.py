@@ -28,7 +28,7 @@ CPU_MULTIPLE = 32
 
 def to_dataset(packs: Iterable[Sequence[TokenRow]]) -> Dataset:
     """One dataset row a pack, in the given order."""
-    return Dataset.from_list([_features(pack) for pack in packs])
+    return Dataset.from_list([features(pack) for pack in packs])
 
 
 def padding_of(length: int, multiple: int) -> int:
@@ -40,7 +40,7 @@ def collate(features: Sequence[dict[str, Any]], *, multiple: int) -> dict[str, A
     """Lay the packs of a micro batch end to end.
 
     Args:
-        features: rows of ``to_dataset``.
+        features: rows of ``to_dataset``; of a blank one nothing is learned.
         multiple: the sequence's length becomes a whole number of it; 1 adds nothing.
 
     Returns:
@@ -48,7 +48,7 @@ def collate(features: Sequence[dict[str, Any]], *, multiple: int) -> dict[str, A
         ids: of the rows, for messages.
     """
     lengths = [length for item in features for length in item["seq_lengths"]]
-    padding = padding_of(sum(lengths), multiple)
+    padding = padding_of(sum(lengths), multiple) if any(lengths) else multiple
     input_ids = [token for item in features for token in item["input_ids"]] + [0] * padding
     labels = [token for item in features for token in item["labels"]] + [IGNORED] * padding
     lengths.append(padding)
@@ -60,7 +60,8 @@ def collate(features: Sequence[dict[str, Any]], *, multiple: int) -> dict[str, A
     }
 
 
-def _features(pack: Sequence[TokenRow]) -> dict[str, Any]:
+def features(pack: Sequence[TokenRow]) -> dict[str, Any]:
+    """A pack as a row of the dataset; of no rows, a blank one."""
     labels: list[int] = []
     for row in pack:
         labels += [IGNORED] * row.prompt_length + list(row.input_ids[row.prompt_length :])

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from ethtune.core.signals import StopSignals
+from ethtune.model.processes import share_signal
 
 
 class RunHooks(TrainerCallback):  # type: ignore[misc]  # transformers ships no types
@@ -23,7 +24,7 @@ class RunHooks(TrainerCallback):  # type: ignore[misc]  # transformers ships no 
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """After a signal: save and end. At the last step: validate, whatever ``eval_steps`` is."""
-        if self._signals.received is not None:
+        if share_signal(self._signals):
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False
         elif state.global_step >= state.max_steps and args.eval_strategy != "no":
@@ -32,11 +33,11 @@ class RunHooks(TrainerCallback):  # type: ignore[misc]  # transformers ships no 
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """A signal that came while a checkpoint was written needs no further step."""
-        control.should_training_stop |= self._signals.received is not None
+        control.should_training_stop |= share_signal(self._signals)
         return control
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """A loop that was left is no epoch that ended: what is due then is done on resuming."""
-        if self._signals.received is not None:
+        if share_signal(self._signals):
             control.should_evaluate = control.should_save = False
         return control

@@ -23,6 +23,7 @@ COMPLETE = "COMPLETE.json"
 STAGING = ".staging"
 VERSION = 2
 _REMOVING = ".removing-"
+_FOR_SYNC = "rb" if os.name == "posix" else "r+b"  # Windows syncs only what may be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def seal(folder: Path, *, step: int, run_id: str | None, **more: int) -> int:
     entries: dict[str, dict[str, int | str]] = {}
     for item in files:
         os.chmod(item, 0o644)  # safetensors writes 0600, the rest 0644: one rule for all
-        with item.open("rb") as handle:
+        with item.open(_FOR_SYNC) as handle:
             os.fsync(handle.fileno())
             sha256 = _sha256(handle)
         entries[item.name] = {"bytes": item.stat().st_size, "sha256": sha256}

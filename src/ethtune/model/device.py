@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import psutil
 import torch
@@ -14,7 +15,11 @@ import torch
 from ethtune.core.config import Config
 from ethtune.core.errors import ConfigError, MachineError
 
+T = TypeVar("T")
 Precision = Literal["bf16", "fp16", "fp32"]
+_WORDS_OF_MEMORY = (
+    "DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+)  # fmt: skip
 
 DTYPES: dict[str, torch.dtype] = {
     "bf16": torch.bfloat16,
@@ -48,23 +53,74 @@ def told_of_memory(device: Device, *, hint: str, place: Callable[[], str] = str)
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
-        first_line = (str(error).splitlines() or ["the system gives no more"])[0]
-        text = f"{device.name} ran out of memory{place()}: {first_line}"
+        text = f"{device.name} ran out of memory{place()}: {_first_line(error)}"
         raise MachineError(text, hint=hint) from error
 
 
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """That memory ran out, in the words of who refused it."""
+
+    reason: str
+
+
+def attempted(call: Callable[[], T]) -> T | OutOfMemory:
+    """The result of ``call``; or, where memory ran out in it, that, with all it held given back."""
+    try:
+        return call()
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        reason = _first_line(error)
+    # only out here is the error gone, and with it the frames that held tensors
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return OutOfMemory(reason)
+
+
+def twice(call: Callable[[], T]) -> T:
+    """The result of ``call``; where memory ran out in it, of a second try with all else given back.
+
+    Raises MachineError where it runs out again.
+    """
+    result = attempted(call)
+    if isinstance(result, OutOfMemory):
+        result = attempted(call)
+    if isinstance(result, OutOfMemory):
+        raise MachineError(f"memory ran out: {result.reason}")
+    return result
+
+
 def _is_out_of_memory(error: Exception) -> bool:
-    """On a CPU torch has no class of its own for it."""
+    """On a CPU torch has no class of its own for it; nor has CUDA beside torch's allocator."""
     is_known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return is_known or "DefaultCPUAllocator" in str(error)
+    return is_known or any(words in str(error) for words in _WORDS_OF_MEMORY)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["the system gives no more"])[0]
+
+
+def has_bfloat16() -> bool:
+    """Whether the device that trains has units for it."""
+    # is_bf16_supported() counts emulation and says yes on Turing; the units came with 8.0
+    is_cuda = torch.cuda.is_available()
+    return torch.cuda.get_device_capability(0) >= (8, 0) if is_cuda else _cpu_has_bf16()
+
+
+def card_uuid() -> str | None:
+    """Of the card that trains, as the driver names it; None on a CPU."""
+    if not torch.cuda.is_available():
+        return None
+    return str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
 
 
 def choose_device(config: Config) -> Device:
     """The first CUDA device, else the CPU. Raises ConfigError for a precision it cannot do."""
     is_cuda = torch.cuda.is_available()
     name = torch.cuda.get_device_name(0) if is_cuda else _cpu_name()
-    # is_bf16_supported() counts emulation and says yes on Turing; the units came with 8.0
-    has_bf16 = torch.cuda.get_device_capability(0) >= (8, 0) if is_cuda else _cpu_has_bf16()
+    has_bf16 = has_bfloat16()
     wants = config.optimization
     if wants.bf16 is True and not has_bf16:
         raise ConfigError(
@@ -123,7 +179,7 @@ def peak_process_bytes() -> int | None:
 
 
 def _cpu_name() -> str:
-    return f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()}"
+    return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} threads"
 
 
 def _cpu_has_bf16() -> bool:

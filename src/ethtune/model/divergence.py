@@ -19,6 +19,8 @@ import torch
 
 from ethtune.core.errors import DivergedError
 from ethtune.core.events import Emit, Message
+from ethtune.core.ranks import rank
+from ethtune.model.processes import gathered, total
 
 RECENT_STEPS = 64
 START_STEPS = 5  # their median is where the loss began
@@ -73,6 +75,10 @@ class Guard:
         """The loss of one micro batch, as its share of the step's; kept where it is, unread."""
         self._batches.append(_Batch(loss.detach(), rows))
 
+    def forget(self) -> None:
+        """The step in hand is begun anew."""
+        self._batches = []
+
     def judge(self, step: int, norm: Any, *, is_scaled: bool) -> None:
         """Look at the step about to be made. Raises DivergedError; alarms go out as messages.
 
@@ -82,17 +88,25 @@ class Guard:
         batches, self._batches = self._batches, []
         on_device = torch.as_tensor(norm, dtype=torch.float32, device=batches[0].loss.device)
         *losses, norm = torch.stack([*(b.loss.float() for b in batches), on_device]).tolist()
-        bad = [b for b, loss in zip(batches, losses, strict=True) if not math.isfinite(loss)]
-        if bad:
-            loss = next(loss for loss in losses if not math.isfinite(loss))
-            raise self._no_number(step, f"the loss is {loss}", bad)
+        found = [
+            (loss, b.rows)
+            for b, loss in zip(batches, losses, strict=True)
+            if not math.isfinite(loss)
+        ]
+        loss, num_bad = total([sum(losses) if not found else 0.0, len(found)])
+        if num_bad:  # on any process: then all of them end here
+            bad = [each for part in gathered(found) for each in part]
+            rows = [row for _, each in bad for row in each]
+            raise self._no_number(step, f"the loss is {bad[0][0]}", rows)
         if not math.isfinite(norm):
             if not is_scaled:
-                raise self._no_number(step, f"the gradient's norm is {norm}", batches)
+                rows = [row for b in batches for row in b.rows]
+                whose = "" if rank().is_alone else f" on {rank().name}"
+                raise self._no_number(step, f"the gradient's norm is {norm}", rows, whose)
             self._overflow(step)
             return
         self._overflows = 0
-        self._finite(step, sum(losses), norm)
+        self._finite(step, loss, norm)
 
     def state(self) -> dict[str, Any]:
         """Plain data for a checkpoint."""
@@ -154,12 +168,13 @@ class Guard:
                 good_step=step - self._overflows,
             )
 
-    def _no_number(self, step: int, fault: str, batches: Sequence[_Batch]) -> DivergedError:
-        rows = [row for batch in batches for row in batch.rows]
+    def _no_number(
+        self, step: int, fault: str, rows: Sequence[str], whose: str = ""
+    ) -> DivergedError:
         more = f" and {len(rows) - _ROWS_NAMED} more" if len(rows) > _ROWS_NAMED else ""
         return DivergedError(
             f"step {step}: {fault}; the weights are still those of the step before. Rows of the "
-            f"batch: {', '.join(rows[:_ROWS_NAMED])}{more}",
+            f"batch{whose}: {', '.join(rows[:_ROWS_NAMED])}{more}",
             last_step=step,
             good_step=step - 1 if self.good_step is None else self.good_step,
         )

@@ -119,6 +119,7 @@ class _FrozenHeadLoss(torch.autograd.Function):
             chances.scatter_add_(1, wanted, chances.new_full(wanted.shape, -1.0))
             chances *= counts[:, None]
             gradient[part] = chances.to(weight.dtype) @ weight
+            del logits, logs, chances  # before the next chunk's are made, not after
         if gradient is not None:
             ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(correct)

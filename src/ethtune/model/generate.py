@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ethtune.core.config import Config
 from ethtune.core.errors import MachineError, RunError
 from ethtune.core.events import Emit, PhaseStarted
 from ethtune.model.basemodels import resolve
-from ethtune.model.device import Device, choose_device
+from ethtune.model.device import Device, OutOfMemory, attempted, choose_device
 from ethtune.model.load import load_base
 from ethtune.model.tokenizer import PromptTokenizer, load_tokenizer
 
@@ -46,13 +47,14 @@ class Generator:
         order = sorted(range(len(prompts)), key=lambda index: (-len(encoded[index]), index))
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
-            try:
-                completions = self._complete([encoded[index] for index in indices], max_new_tokens)
-            except torch.OutOfMemoryError as error:
+            batch = [encoded[index] for index in indices]
+            completions = attempted(partial(self._complete, batch, max_new_tokens))
+            if isinstance(completions, OutOfMemory):
                 raise MachineError(
-                    f"{self.device.name} ran out of memory on {len(indices)} prompts at once",
+                    f"{self.device.name} ran out of memory on {len(indices)} prompts at once: "
+                    f"{completions.reason}",
                     hint="a smaller --batch-size",
-                ) from error
+                )
             yield from zip(indices, completions, strict=True)
 
     def _complete(self, prompts: list[list[int]], max_new_tokens: int) -> list[Generation]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ethtune.core.config import Config, LoraSection
-from ethtune.core.errors import ConfigError, MachineError
+from ethtune.core.errors import MachineError
 from ethtune.model.basemodels import BaseModel
 from ethtune.model.device import DTYPES, Device
 from ethtune.model.tokenizer import unavailable
@@ -39,7 +39,7 @@ def load_base(base: BaseModel, config: Config, device: Device) -> PreTrainedMode
     if config.model.attn_implementation != "auto":
         options["attn_implementation"] = config.model.attn_implementation
     if config.quantization.load_in_4bit:
-        options["quantization_config"] = _quantization(config, device)
+        options["quantization_config"] = quantization(config, device.dtype)
     try:
         model = AutoModelForCausalLM.from_pretrained(base.source, **options)
     except torch.OutOfMemoryError as error:
@@ -59,12 +59,11 @@ def load_base(base: BaseModel, config: Config, device: Device) -> PreTrainedMode
 def add_adapter(model: PreTrainedModel, lora: LoraSection, *, seed: int) -> PeftModel:
     """A fresh LoRA adapter, in float32, same values for the same seed.
 
-    Raises ConfigError when a target module does not exist, naming those that do.
+    Whether the model has a place for it is ``targets``' to judge, before there are weights.
     """
     from peft import LoraConfig, get_peft_model
     from transformers import set_seed
 
-    _check_targets(model, lora)
     set_seed(seed)
     targets = lora.target_modules
     wanted = LoraConfig(
@@ -77,38 +76,11 @@ def add_adapter(model: PreTrainedModel, lora: LoraSection, *, seed: int) -> Peft
         use_dora=lora.use_dora,
         use_rslora=lora.use_rslora,
     )
-    try:
-        return get_peft_model(model, wanted)
-    except ValueError as error:  # a pattern that matches nothing
-        raise _no_such_layer(model, str(targets)) from error
+    return get_peft_model(model, wanted)
 
 
-def _check_targets(model: PreTrainedModel, lora: LoraSection) -> None:
-    if isinstance(lora.target_modules, str):
-        return  # "all-linear" or a regular expression, which peft judges
-    linear = _linear_layers(model)
-    missing = [name for name in lora.target_modules if name not in linear]
-    if missing:
-        raise _no_such_layer(model, ", ".join(missing))
-
-
-def _no_such_layer(model: PreTrainedModel, wanted: str) -> ConfigError:
-    linear = sorted(_linear_layers(model) - {"lm_head"})
-    return ConfigError(
-        f"lora.target_modules: {model.config.model_type} has no linear layer {wanted}",
-        hint=f"its linear layers are {', '.join(linear)}, or all-linear",
-    )
-
-
-def _linear_layers(model: PreTrainedModel) -> set[str]:
-    return {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-    }
-
-
-def _quantization(config: Config, device: Device) -> Any:
+def quantization(config: Config, dtype: torch.dtype) -> Any:
+    """What bitsandbytes is told; ``dtype`` is the run's precision."""
     from transformers import BitsAndBytesConfig
 
     wanted = config.quantization
@@ -118,5 +90,5 @@ def _quantization(config: Config, device: Device) -> Any:
         load_in_4bit=True,
         bnb_4bit_quant_type=wanted.bnb_4bit_quant_type,
         bnb_4bit_use_double_quant=wanted.bnb_4bit_use_double_quant,
-        bnb_4bit_compute_dtype=device.dtype if compute == "auto" else DTYPES[compute],
+        bnb_4bit_compute_dtype=dtype if compute == "auto" else DTYPES[compute],
     )

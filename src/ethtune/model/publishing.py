@@ -16,6 +16,7 @@ from ethtune.core.errors import MachineError
 from ethtune.core.runfolder import RunFolder
 from ethtune.model.adapterfiles import WEIGHTS, adapter_tensors, write_adapter
 from ethtune.model.checkpoints import COMPLETE, STAGING, seal
+from ethtune.model.trees import reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def publish(
         fsync_folder(run.path)
     except (OSError, SafetensorError) as error:
         raise MachineError(
-            f"the result could not be written to {run.path}: {error}",
+            f"the result could not be written to {run.path}: {reason_of(error)}",
             hint=f"free disk space, then ethtune resume {run.path}: its checkpoints are complete",
         ) from error
     finally:

@@ -21,7 +21,7 @@ from ethtune.model.checkpoints import committed_steps
 from ethtune.model.divergence import Guard
 from ethtune.model.saving import Saver
 from ethtune.model.stepwindow import StepWindow
-from ethtune.model.trainingstate import FILE, restore, restore_random
+from ethtune.model.trainingstate import FILE, own_random, restore, restore_random
 from ethtune.model.trees import load_tree
 
 
@@ -68,7 +68,8 @@ class ResumableTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
         if checkpoint is not None:
             tree = load_tree(Path(checkpoint) / FILE)
             restore(tree, self, Path(checkpoint))
-            self._random_states, self._planned_before = tree["random"], tree["planned_steps"]
+            self._random_states = own_random(tree["random"])
+            self._planned_before = tree["planned_steps"]
 
     def _load_scaler(self, checkpoint: str | None) -> None:
         """With the optimizer."""
@@ -85,6 +86,8 @@ class ResumableTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
         place: tuple[int, int] = super()._init_training_state(
             max_steps, num_update_steps_per_epoch, *given
         )
+        # how often to log, save and validate is what the config says now, not what it said then
+        self.state.compute_steps(self.args, max_steps)
         if not self.guard.skip_now:
             return place
         self.state.global_step += self.guard.skip_now

@@ -1,4 +1,4 @@
-"""A trainer at a step in, a committed checkpoint out; a disk that refuses costs it, never the run.
+"""A trainer at a step in, a committed checkpoint out; lack of disk or memory costs it, not the run.
 
 reserve ─▶ staging: adapter, tokenizer, training state, trainer_state.json ─▶ commit ─▶ rotate
 """
@@ -17,21 +17,23 @@ from safetensors import SafetensorError
 
 from ethtune.core.errors import DivergedError, MachineError
 from ethtune.core.events import CheckpointSaved, Emit, Message, PhaseStarted
+from ethtune.core.ranks import rank
 from ethtune.core.runfolder import RunFolder
 from ethtune.core.units import format_bytes
 from ethtune.model.adapterfiles import adapter_tensors, write_adapter
 from ethtune.model.checkpoints import STAGING, commit, newest_bytes, rotate, run_id_of
+from ethtune.model.device import twice
 from ethtune.model.publishing import ResultLabel, publish
 from ethtune.model.reserve import Reserve
 from ethtune.model.trainingstate import FILE, captured
-from ethtune.model.trees import not_finite, save_tree
+from ethtune.model.trees import not_finite, reason_of, save_tree
 
 _FAILURES = (OSError, SafetensorError, MachineError)  # safetensors' is no OSError
 _BYTES_PER_PARAMETER = 12  # float32 weight and two Adam moments
 
 
 class Saver:
-    """The checkpoints of one run, as one process makes them."""
+    """The checkpoints of one run, as one process makes them; those of other ranks make none."""
 
     def __init__(self, run: RunFolder, *, keep: int, emit: Emit) -> None:
         self._run = run
@@ -46,6 +48,8 @@ class Saver:
 
     def open(self, model: Any, tokenizer: Any) -> None:
         """Hold the space of the first checkpoint. The tokenizer's files are the same in each."""
+        if not rank().is_main:
+            return
         with tempfile.TemporaryDirectory(dir=self._run.path, prefix=".tokenizer-") as folder:
             tokenizer.save_pretrained(folder)
             self._tokenizer = {item.name: item.read_bytes() for item in Path(folder).iterdir()}
@@ -56,29 +60,36 @@ class Saver:
 
     def close(self) -> None:
         """Give the held space back."""
-        self._reserve.release()
+        if rank().is_main:
+            self._reserve.release()
 
     def save(self, trainer: Any, *, spare: Collection[int]) -> None:
         """Commit the step that was just made, then remove what is old; ``spare`` are steps to keep.
 
         Raises DivergedError instead of committing a number that is none.
         """
-        started, step = time.perf_counter(), trainer.state.global_step
         self._emit(PhaseStarted("saving"))
-        weights, tree = adapter_tensors(trainer.model), captured(trainer)
-        _require_finite(step, {"adapter": weights, "optimizer": tree["optimizer"]})
+        try:
+            weights, tree = _collected(trainer)
+        except MachineError as error:
+            self._lose(trainer, error)
+        else:
+            if not rank().is_main:
+                return
+            self._keep_step(trainer, weights, tree, spare=spare)
+        self._emit(PhaseStarted("training"))
+
+    def _keep_step(
+        self, trainer: Any, weights: dict[str, torch.Tensor], tree: Any, *, spare: Collection[int]
+    ) -> None:
+        started, step = time.perf_counter(), trainer.state.global_step
         staging, name = self._run.path / STAGING, f"checkpoint-{step}"
         self._reserve.release()
         try:
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir()
-            self._write(trainer, weights, tree, staging)
+            twice(lambda: self._write(trainer, weights, tree, staging))
             size = commit(staging, self._run.path / name, run_id=self._run_id)
         except _FAILURES as error:
-            reason = getattr(error, "strerror", None) or error
-            is_last = trainer.control.should_training_stop or step >= trainer.state.max_steps
-            then = "" if is_last else "; training goes on and tries again at the next save"
-            self._emit(Message("error", f"checkpoint {step} could not be saved: {reason}{then}"))
+            self._lose(trainer, error)
         else:
             self.last_step, self._size = step, size
             self._emit(CheckpointSaved(step, name, size, time.perf_counter() - started))
@@ -86,20 +97,29 @@ class Saver:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
             self._hold()
-        self._emit(PhaseStarted("training"))
+
+    def _lose(self, trainer: Any, error: Exception) -> None:
+        """This step alone."""
+        step = trainer.state.global_step
+        reason = reason_of(error)
+        is_last = trainer.control.should_training_stop or step >= trainer.state.max_steps
+        then = "" if is_last else "; training goes on and tries again at the next save"
+        self._emit(Message("error", f"checkpoint {step} could not be saved: {reason}{then}"))
 
     def publish(self, trainer: Any, card: Callable[[str], str]) -> None:
         """The finished adapter with its tokenizer and card, into the run folder itself.
 
-        Raises MachineError where the disk refuses.
+        Raises MachineError where disk or memory refuses.
         """
         self._reserve.release()
         label = ResultLabel(self._run_id, trainer.state.global_step, trainer.state.max_steps)
-        publish(self._run, trainer.model, self._tokenizer, label, card)
+        twice(lambda: publish(self._run, trainer.model, self._tokenizer, label, card))
 
     def _write(
         self, trainer: Any, weights: dict[str, torch.Tensor], tree: Any, folder: Path
     ) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         write_adapter(trainer.model, weights, folder)
         for name, content in self._tokenizer.items():
             (folder / name).write_bytes(content)
@@ -122,6 +142,18 @@ class Saver:
             self._is_short = True
         else:
             self._is_short = False
+
+
+def _collected(trainer: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights and state, every number one. What several processes collect they collect once."""
+
+    def collect() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        weights, tree = adapter_tensors(trainer.model), captured(trainer)
+        numbers = {"adapter": weights, "optimizer": tree["optimizer"]}
+        _require_finite(trainer.state.global_step, numbers)
+        return weights, tree
+
+    return twice(collect) if rank().is_alone else collect()
 
 
 def _require_finite(step: int, tree: Any) -> None:

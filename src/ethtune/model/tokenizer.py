@@ -10,8 +10,10 @@ anybody's to choose: a special token spelled out in one stays text.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
@@ -28,7 +30,8 @@ _FALLBACK_PROMPT = "### Instruction:\n{prompt}\n\n### Response:\n"
 class PromptTokenizer:
     """Text to ids for one base model.
 
-    ``template`` is "chat" where the model has a chat template, "plain" otherwise.
+    ``template`` is "chat" where the model has a chat template, "plain" otherwise. ``stops_itself``
+    is False for a chat template that ends an answer with no special token.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -38,7 +41,9 @@ class PromptTokenizer:
         self.template = "chat" if tokenizer.chat_template else "plain"
         self._special = re.compile("|".join(map(re.escape, _special_words(tokenizer))))
         self._opening = self._without_persona()
-        self.end_id = self._end_id()
+        end_id = self._end_of_turn()
+        self.stops_itself = end_id is not None
+        self.end_id = int(tokenizer.eos_token_id) if end_id is None else end_id
         begin = tokenizer.bos_token_id
         is_written = self.template == "plain" and getattr(tokenizer, "add_bos_token", False)
         self._begin = [begin] if is_written and begin is not None else []
@@ -55,6 +60,17 @@ class PromptTokenizer:
         """Ids of the completion and the end token."""
         return [*self._ids(completion, split_special_tokens=True), self.end_id]
 
+    def encode_rows(
+        self, prompts: Sequence[str], completions: Sequence[str]
+    ) -> list[tuple[list[int], list[int]]]:
+        """Ids of each prompt and of its completion, as one by one, on all cores."""
+        questions = self._many_ids([self.prompt_text(prompt) for prompt in prompts])
+        answers = self._many_ids(list(completions), split_special_tokens=True)
+        return [
+            ([*self._begin, *question], [*answer, self.end_id])
+            for question, answer in zip(questions, answers, strict=True)
+        ]
+
     def count_tokens(
         self, prompts: Sequence[Sequence[tuple[str, str]]], completions: Sequence[str]
     ) -> list[tuple[int, int]]:
@@ -63,11 +79,11 @@ class PromptTokenizer:
         A prompt is turns of role and content; without any it has no ids. Many at once are counted
         several times faster than one by one.
         """
-        questions = self._counts([self._turns_text(turns) if turns else "" for turns in prompts])
-        answers = self._counts(list(completions), split_special_tokens=True)
+        questions = self._many_ids([self._turns_text(turns) if turns else "" for turns in prompts])
+        answers = self._many_ids(list(completions), split_special_tokens=True)
         return [
-            (num_ids + len(self._begin) if turns else 0, num_answer_ids + 1)
-            for turns, num_ids, num_answer_ids in zip(prompts, questions, answers, strict=True)
+            (len(question) + len(self._begin) if turns else 0, len(answer) + 1)
+            for turns, question, answer in zip(prompts, questions, answers, strict=True)
         ]
 
     def decode(self, ids: list[int]) -> str:
@@ -116,29 +132,40 @@ class PromptTokenizer:
     def _ids(self, text: str, **options: bool) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False, **options)["input_ids"])
 
-    def _counts(self, texts: list[str], **options: bool) -> list[int]:
+    def _many_ids(self, texts: list[str], **options: bool) -> list[list[int]]:
         if not texts:
             return []
-        rows = self.tokenizer(
-            texts, add_special_tokens=False, return_attention_mask=False, **options
-        )["input_ids"]
-        return [len(ids) for ids in rows]
+        with _all_cores():
+            encoded = self.tokenizer(
+                texts, add_special_tokens=False, return_attention_mask=False, **options
+            )
+        return list(encoded["input_ids"])
 
-    def _end_id(self) -> int:
-        """The token with which the template ends an assistant's turn, else the end of text.
+    def _end_of_turn(self) -> int | None:
+        """The token with which an assistant's turn ends: the template's own, else eos.
 
         Chat models often stop on a turn token that is not their eos; learning the other one is how
-        a model comes to never stop.
+        a model comes to never stop. None where the template writes nothing to stop on.
         """
-        eos = int(self.tokenizer.eos_token_id)
         if self.template == "plain":
-            return eos
+            return int(self.tokenizer.eos_token_id)
         mark = "\N{BLACK SQUARE}answer"
         turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": mark}]
         text = self._render([*self._opening, *turns], is_question=False)
         tail = self._ids(text.rpartition(mark)[2])
         special = set(self.tokenizer.all_special_ids) | set(self.tokenizer.added_tokens_decoder)
-        return next((token for token in tail if token in special), eos)
+        return next((token for token in tail if token in special), None)
+
+
+@contextlib.contextmanager
+def _all_cores() -> Iterator[None]:
+    """Let the tokenizer use threads now, and not in processes that are forked later."""
+    before = os.environ.get("TOKENIZERS_PARALLELISM", "false")
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    try:
+        yield
+    finally:
+        os.environ["TOKENIZERS_PARALLELISM"] = before
 
 
 def _special_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -167,6 +194,8 @@ def unavailable(base: BaseModel, error: Exception) -> MachineError:
     lowered = str(error).lower()
     if "gated" in lowered or "401" in lowered or "403" in lowered:
         hint = f"accept the licence on the page of {base.name}, then run: hf auth login"
+    elif "trust_remote_code" in lowered:
+        hint = "read the code, then: --set model.trust_remote_code=true"
     elif base.is_local:
         hint = "the folder must hold config.json, the tokenizer and *.safetensors"
     else:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from transformers.integrations import integration_utils
 
 from ethtune.core.events import Emit, Message
+from ethtune.core.ranks import rank
 from ethtune.core.redaction import redact
 from ethtune.model.context import RunContext
 
@@ -61,7 +62,7 @@ class Shielded:
 def trackers(names: Sequence[str], emit: Emit) -> list[Shielded]:
     """One for each name; a package that cannot even be loaded is told of and left out."""
     found = []
-    for name in names:
+    for name in names if rank().is_main else ():
         kind = integration_utils.INTEGRATION_TO_CALLBACK[name]
         tracker, error = _attempt(kind, f"{name} cannot be used", emit)
         if error is None:
@@ -73,7 +74,7 @@ def trackers(names: Sequence[str], emit: Emit) -> list[Shielded]:
 def tracking(context: RunContext) -> Iterator[None]:
     """The environment that the trackers of this run read; what they began is finished after it."""
     names = context.config.logging.report_to
-    if not names:
+    if not names or not rank().is_main:
         yield
         return
     before = dict(os.environ)

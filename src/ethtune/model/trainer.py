@@ -14,9 +14,12 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft.optimizers import create_loraplus_optimizer
+from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from ethtune.core.events import Evaluated, Message, PhaseStarted
+from ethtune.core.ranks import rank
 from ethtune.model.arguments import library_arguments
 from ethtune.model.batches import CPU_MULTIPLE, collate
 from ethtune.model.bestmodel import (
@@ -27,14 +30,17 @@ from ethtune.model.bestmodel import (
 from ethtune.model.context import RunContext
 from ethtune.model.device import Device
 from ethtune.model.divergence import Guard
+from ethtune.model.frugal import FrugalTrainer
 from ethtune.model.generate import Generation, Generator
 from ethtune.model.loss import labelled_loss
-from ethtune.model.resumable import ResumableTrainer
+from ethtune.model.memoryladder import MemoryLadder
+from ethtune.model.processes import from_main, total
 from ethtune.model.saving import Saver
+from ethtune.model.sharing import own_share, shared_order
 from ethtune.model.stepwindow import StepWindow
 from ethtune.model.tokenizer import PromptTokenizer
 from ethtune.model.trackers import trackers
-from ethtune.model.validation import ValidationLeft, answers, validate
+from ethtune.model.validation import ValidationLeft, answers, evaluation_mode, validate
 from ethtune.model.workers import guard_workers
 
 Answer = Callable[[Sequence[str], Sequence[str]], list[Generation]]
@@ -42,10 +48,11 @@ TaskMetric = Callable[[Answer], Mapping[str, float]]
 """A way to have prompts answered in, shares of answers that are right out."""
 
 
-class QLoraTrainer(ResumableTrainer):
+class QLoraTrainer(FrugalTrainer):
     """One run, or what a rollback left of it.
 
     ``skip_steps``: after a rollback, how many steps behind the checkpoint are left out.
+    ``ladder``: how a trainer before this one made do with the memory there is.
     """
 
     def __init__(
@@ -56,6 +63,7 @@ class QLoraTrainer(ResumableTrainer):
         datasets: tuple[Dataset, Dataset | None],
         task_metric: TaskMetric | None = None,
         skip_steps: int = 0,
+        ladder: MemoryLadder | None = None,
         **parts: Any,
     ) -> None:
         config, emit = context.config, context.emit
@@ -67,6 +75,7 @@ class QLoraTrainer(ResumableTrainer):
         self._task_metric = task_metric
         self._criterion = criterion_of(config.logging)
         self._window = StepWindow()
+        self.ladder = ladder or MemoryLadder(config, emit)
         self.guard = Guard(emit, skip_steps=skip_steps)
         self.saver = Saver(self._run, keep=config.logging.save_total_limit, emit=emit)
         train, validation = datasets
@@ -117,6 +126,24 @@ class QLoraTrainer(ResumableTrainer):
         else:
             self._consider_stopping()
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """The order that one process would take, dealt out."""
+        if rank().is_alone:
+            return super()._get_train_sampler(train_dataset)
+        return shared_order(self.train_dataset, self.args.train_batch_size)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """What this process measures; the library would repeat rows to make shares equal."""
+        if rank().is_alone:
+            return super().get_eval_dataloader(eval_dataset)
+        return DataLoader(
+            own_share(self.eval_dataset),
+            batch_size=self.args.eval_batch_size,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
     def get_train_dataloader(self) -> Any:
         """Workers that leave signals to us and die with us."""
         return guard_workers(super().get_train_dataloader())
@@ -130,6 +157,19 @@ class QLoraTrainer(ResumableTrainer):
         self._window.wait_seconds += time.perf_counter() - started
         return samples, num_items
 
+    def create_optimizer(self, model: Any = None) -> Any:
+        """With LoRA+ B learns faster than A."""
+        ratio = self._config.lora.loraplus_lr_ratio
+        if self.optimizer is not None or ratio is None:
+            return super().create_optimizer(model)
+        which = self.model if model is None else model
+        kind, named = self.get_optimizer_cls_and_kwargs(self.args, which)
+        decay = {"loraplus_weight_decay": self.args.weight_decay}
+        self.optimizer: Any = create_loraplus_optimizer(
+            which, kind, loraplus_lr_ratio=ratio, **named, **decay
+        )
+        return self.optimizer
+
     def compute_loss(
         self,
         model: Any,
@@ -138,11 +178,11 @@ class QLoraTrainer(ResumableTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Mean over all labels of the step, however they fall into micro batches."""
-        total, _, num_labels = labelled_loss(model, inputs)
+        summed, _, num_labels = labelled_loss(model, inputs)
         self._window.tokens += inputs["input_ids"].numel()
-        loss = total / (num_labels if num_items_in_batch is None else num_items_in_batch)
+        loss = summed / (num_labels if num_items_in_batch is None else num_items_in_batch)
         self.guard.add(loss, inputs["ids"])
-        return loss
+        return loss if rank().is_alone else loss * rank().size  # DDP takes the mean over processes
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The last moment before the optimizer's step."""
@@ -154,6 +194,7 @@ class QLoraTrainer(ResumableTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Emit a logged step; the rest of transformers' logging goes on as it is."""
         if "loss" in logs and "learning_rate" in logs:
+            self._window.tokens = int(total([self._window.tokens])[0])
             self._emit(self._window.logged(logs, self.state))
             self._window = StepWindow(first_step=self.state.global_step)
         Trainer.log(self, logs, start_time)
@@ -187,12 +228,13 @@ class QLoraTrainer(ResumableTrainer):
         loss, accuracy = validate(
             self.model,
             guard_workers(self.get_eval_dataloader()),
-            prepare=self._prepare_inputs,
-            arithmetic=self.compute_loss_context_manager,
+            measure=self.measured,
             emit=self._emit,
             is_stopping=self._is_stopping,
         )
-        shares = dict(self._task_metric(self._answer)) if self._task_metric else {}
+        shares = from_main(self._answered)
+        if shares is None:
+            raise ValidationLeft
         self._emit(
             Evaluated(
                 step=self.state.global_step,
@@ -206,11 +248,24 @@ class QLoraTrainer(ResumableTrainer):
         named = {f"eval_{name}": value for name, value in shares.items()}
         return {"eval_loss": loss, "eval_token_accuracy": accuracy} | named
 
+    def _answered(self) -> dict[str, float] | None:
+        """Shares of right answers; None when a stop was asked for meanwhile."""
+        try:
+            return dict(self._task_metric(self._answer)) if self._task_metric else {}
+        except ValidationLeft:
+            return None
+
     def _answer(self, prompts: Sequence[str], references: Sequence[str]) -> list[Generation]:
         generator = Generator(self.model, PromptTokenizer(self.processing_class), self._device)
-        with self.accelerator.autocast():
+        step = self.state.global_step
+        with self.accelerator.autocast(), evaluation_mode(self.model):
             return answers(
-                self.model, generator, prompts, references, is_stopping=self._is_stopping
+                generator,
+                prompts,
+                references,
+                at_once=lambda: self.ladder.answered_at_once,
+                halve=lambda reason: self.ladder.answer_fewer(step, reason),
+                is_stopping=self._is_stopping,
             )
 
     def _is_stopping(self) -> bool:

@@ -14,6 +14,7 @@ from transformers import PrinterCallback
 
 from ethtune.core.errors import DivergedError, MachineError
 from ethtune.core.events import Message, ModelLoaded, PhaseStarted, TrainingPlanned
+from ethtune.core.ranks import rank
 from ethtune.core.tokens import TokenRow
 from ethtune.core.units import format_bytes
 from ethtune.model.adapterfiles import load_adapter
@@ -24,7 +25,12 @@ from ethtune.model.callbacks import RunHooks
 from ethtune.model.checkpoints import committed_steps, find_checkpoints
 from ethtune.model.context import RunContext
 from ethtune.model.device import Device, memory_use, told_of_memory
+from ethtune.model.fusedkernels import fuse
+from ethtune.model.isolation import require_isolation
 from ethtune.model.load import add_adapter, load_base
+from ethtune.model.memoryladder import MemoryLadder, hint_of
+from ethtune.model.noise import add_embedding_noise
+from ethtune.model.processes import from_main, share_signal
 from ethtune.model.rollback import roll_back
 from ethtune.model.trackers import tracking
 from ethtune.model.trainer import QLoraTrainer, TaskMetric
@@ -68,26 +74,39 @@ def _train_adapter(
     context: RunContext, job: TrainingJob, resume_from: Path | None
 ) -> TrainedAdapter:
     model = _load(context, job)
-    _check_disk(context, model)
+    from_main(lambda: _check_disk(context, model))
     context.signals.is_patient = True
     with tracking(context):
         trainer = _trained(context, job, model, resume_from)
     try:
+        share_signal(context.signals)
         _stop_if_asked(context, trainer)
-        best = _take_best(context, trainer)
-        context.emit(PhaseStarted("finishing"))
-        _stop_if_asked(context, trainer)
-        trainer.saver.publish(trainer, context.card)
+        best = _finish(context, trainer) if rank().is_main else None
         return TrainedAdapter(steps=trainer.state.global_step, best_step=best)
     finally:
         trainer.saver.close()
 
 
+def _finish(context: RunContext, trainer: QLoraTrainer) -> int | None:
+    """The result into the run folder; the step whose weights it is, when it is not the last."""
+    best = _take_best(context, trainer)
+    context.emit(PhaseStarted("finishing"))
+    _stop_if_asked(context, trainer)
+    trainer.saver.publish(trainer, context.card)
+    return best
+
+
 def _load(context: RunContext, job: TrainingJob) -> Any:
     started = time.perf_counter()
     context.emit(PhaseStarted("loading"))
-    model = load_base(job.base, context.config, job.device)
-    model = add_adapter(model, context.config.lora, seed=context.config.training.seed)
+    config = context.config
+    base = load_base(job.base, config, job.device)
+    if told := fuse(base, config.optimization.use_liger_kernel, job.device):
+        context.emit(Message("info", told))
+    require_isolation(base, config)
+    model = add_adapter(base, config.lora, seed=config.training.seed)
+    if config.training.neftune_noise_alpha is not None:
+        add_embedding_noise(model, config.training.neftune_noise_alpha)
     model.peft_config["default"].base_model_name_or_path = job.base.public_name
     trainable, total = model.get_nb_trainable_parameters()
     memory = memory_use()
@@ -106,33 +125,45 @@ def _trained(
     context: RunContext, job: TrainingJob, model: Any, resume_from: Path | None
 ) -> QLoraTrainer:
     """The trainer at its last step; after a divergence, the one that went on from before it."""
-    trainer = _trainer(context, job, model, skip_steps=0)
+    ladder = MemoryLadder(context.config, context.emit)
+    trainer = _trainer(context, job, model, ladder=ladder)
     try:
-        _run(context, trainer, job.device, resume_from)
+        _run(context, trainer, job, resume_from)
         return trainer
     except DivergedError as error:
-        rollback = roll_back(context, trainer.guard, error)
+        told = error  # the name goes with the except
+        rollback = from_main(lambda: roll_back(context, trainer.guard, told))
     finally:
         trainer.saver.close()
     del trainer
-    trainer = _trainer(context, job, model, skip_steps=rollback.skip_steps)
+    trainer = _trainer(context, job, model, ladder=ladder, skip_steps=rollback.skip_steps)
     try:
-        _run(context, trainer, job.device, rollback.checkpoint)
+        _run(context, trainer, job, rollback.checkpoint)
     except DivergedError as error:
-        roll_back(context, trainer.guard, error)
+        told = error
+        from_main(lambda: roll_back(context, trainer.guard, told))
     finally:
         trainer.saver.close()
     return trainer
 
 
-def _trainer(context: RunContext, job: TrainingJob, model: Any, *, skip_steps: int) -> QLoraTrainer:
-    train, validation = (to_dataset(part) if part else None for part in job.packs)
+def _trainer(
+    context: RunContext,
+    job: TrainingJob,
+    model: Any,
+    *,
+    ladder: MemoryLadder,
+    skip_steps: int = 0,
+) -> QLoraTrainer:
+    packs = job.packs[0] if rank().is_alone else (*job.packs[0], ())
+    train, validation = (to_dataset(part) if part else None for part in (packs, job.packs[1]))
     trainer = QLoraTrainer(
         context=context,
         device=job.device,
         datasets=(train, validation),
         task_metric=job.task_metric,
         skip_steps=skip_steps,
+        ladder=ladder,
         model=model,
         processing_class=job.tokenizer,
     )
@@ -144,15 +175,14 @@ def _trainer(context: RunContext, job: TrainingJob, model: Any, *, skip_steps: i
 
 
 def _run(
-    context: RunContext, trainer: QLoraTrainer, device: Device, resume_from: Path | None
+    context: RunContext, trainer: QLoraTrainer, job: TrainingJob, resume_from: Path | None
 ) -> None:
-    smaller = (
-        "train anew with half of data.max_seq_length, --batch-size 1, or "
-        f"optimization.gradient_checkpointing=true; {context.run.path} keeps its checkpoints"
-    )
+    longest = max(len(row.input_ids) for part in job.packs for pack in part for row in pack)
     try:
         with told_of_memory(
-            device, hint=smaller, place=lambda: f" at step {trainer.state.global_step + 1}"
+            job.device,
+            hint=hint_of(context.config, longest, is_split=False),
+            place=lambda: f" at step {trainer.state.global_step + 1}",
         ):
             trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
     finally:
@@ -173,6 +203,8 @@ def _plan(context: RunContext, trainer: QLoraTrainer, job: TrainingJob, steps: i
             padding_share=_padding_share(train, trainer.args.per_device_train_batch_size, job),
         )
     )
+    if trainer.state.global_step < steps:
+        trainer.rehearse(train)
     context.emit(PhaseStarted("training"))
     trainer.begin()
 

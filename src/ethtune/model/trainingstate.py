@@ -1,6 +1,7 @@
 """All of a trainer that is no weight, to a tree and back: what makes a resumed run the same.
 
-Optimizer, place in the schedule, loss scaler, random states, and what the divergence guard knows.
+Optimizer, place in the schedule, loss scaler, random states, what the divergence guard knows, and
+how the run makes do with the memory there is.
 The schedule is a function of the step, so its place is enough: it is computed anew on resuming,
 over as many steps and up to the rate that the config now says.
 """
@@ -16,6 +17,8 @@ import numpy as np
 import torch
 
 from ethtune.core.errors import RunError
+from ethtune.core.ranks import rank
+from ethtune.model.processes import gathered
 from ethtune.model.trees import not_finite
 
 FILE = "training_state.safetensors"
@@ -23,15 +26,16 @@ FILE = "training_state.safetensors"
 
 def captured(trainer: Any) -> dict[str, Any]:
     """What ``restore`` needs; ``restore_random`` takes its ``random``."""
-    scaler = trainer.accelerator.scaler
+    scaler, states = trainer.accelerator.scaler, gathered(random_states())
     return {
         "step": trainer.state.global_step,
         "planned_steps": trainer.state.max_steps,
         "optimizer": trainer.optimizer.state_dict(),
         "schedule": {"step": trainer.lr_scheduler.last_epoch},
         "scaler": scaler.state_dict() if scaler is not None else None,
-        "random": _random_states(),
+        "random": states[0] if rank().is_alone else states,
         "guard": trainer.guard.state(),
+        "memory": trainer.ladder.state(),
     }
 
 
@@ -43,6 +47,8 @@ def restore(tree: dict[str, Any], trainer: Any, folder: Path) -> None:
     for name in not_finite({"optimizer": tree["optimizer"]}):
         raise _mismatch(folder, f"{name} holds numbers that are none")
     trainer.guard.restore(tree["guard"])
+    if "memory" in tree:  # older runs ended where theirs ran out
+        trainer.ladder.restore(tree["memory"], trainer.model)
     _restore_optimizer(tree["optimizer"], trainer.optimizer, folder)
     steps = _optimizer_steps(trainer.optimizer)
     expected = tree["step"] - trainer.guard.skipped_steps
@@ -54,6 +60,13 @@ def restore(tree: dict[str, Any], trainer: Any, folder: Path) -> None:
     scaler = trainer.accelerator.scaler
     if scaler is not None and tree["scaler"]:
         scaler.load_state_dict(tree["scaler"])
+
+
+def own_random(states: dict[str, Any] | list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the process of this rank; of rank 0 where the checkpoint knows none of it."""
+    if isinstance(states, dict):
+        return states
+    return states[rank().index if rank().index < len(states) else 0]
 
 
 def restore_random(states: dict[str, Any]) -> None:
@@ -71,7 +84,8 @@ def _told_step(folder: Path) -> tuple[str, int]:
     return name, json.loads((folder / name).read_text(encoding="utf-8"))["global_step"]
 
 
-def _random_states() -> dict[str, Any]:
+def random_states() -> dict[str, Any]:
+    """What ``restore_random`` takes."""
     name, keys, *rest = np.random.get_state(legacy=True)
     is_cuda = torch.cuda.is_available()
     return {

@@ -7,6 +7,7 @@ the file's header, each tensor replaced by its name.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 _HEADER = "tree"
+_FRAME = re.compile(r"^Error while serializing: (I/O error: )?| \(os error \d+\)$")
 
 
 def save_tree(tree: Any, path: Path) -> None:
@@ -23,6 +25,11 @@ def save_tree(tree: Any, path: Path) -> None:
     tensors: dict[str, torch.Tensor] = {}
     header = json.dumps(_plain(tree, "", tensors), separators=(",", ":"))
     save_file(tensors, path, metadata={_HEADER: header})
+
+
+def reason_of(error: Exception) -> str:
+    """Why the disk refused, in the system's words, without those that safetensors puts around."""
+    return getattr(error, "strerror", None) or _FRAME.sub("", str(error))
 
 
 def load_tree(path: Path) -> Any:

@@ -59,7 +59,7 @@ def saved_already(forecast: Forecast) -> dict[str, int]:
 
 def _switches(config: Config, work: Workload) -> Iterator[tuple[tuple[str, ...], Workload, str]]:
     """From the cheapest to the dearest."""
-    together = config.effective_batch_size
+    together = config.effective_batch_size // config.training.num_processes
     half, rank = max(work.seq_length // 2, 8), max(work.rank // 2, 1)
     offered: list[tuple[tuple[str, ...], Workload, str]] = [
         (("model.attn_implementation=sdpa",), work.replace(attention="sdpa"), "nothing"),

@@ -75,8 +75,11 @@ def record_of(
 ) -> Record | None:
     """What a finished run measured; None where it has too few steps to tell.
 
-    The first step compiles kernels and fills caches: it is no measure of speed.
+    The first step compiles kernels and fills caches: it is no measure of speed. A run that memory
+    ran out in is no measure of its config.
     """
+    if state.adjustments:
+        return None
     steps = state.recent[1:] or state.recent
     if not steps or state.loaded is None or not state.peak_bytes:
         return None
@@ -99,7 +102,12 @@ def record_of(
 
 
 def remember_run(config: Config, amount: Amount, state: RunState, *, on_gpu: bool) -> None:
-    """Append what a run on this machine measured. A cache that cannot be written is no error."""
+    """Append what a run on this machine measured. A cache that cannot be written is no error.
+
+    What several processes did together says nothing of one.
+    """
+    if config.training.num_processes > 1:
+        return
     record = record_of(config, amount.packing, state, place_of_run(on_gpu=on_gpu))
     if record is not None:
         with contextlib.suppress(OSError):

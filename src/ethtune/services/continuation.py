@@ -25,6 +25,8 @@ FREE: Mapping[str, str] = {
     "model.cache_dir": "where downloads are",
     "data.dataset": "where the rows are; their hashes must be the same",
     "data.dataloader_num_workers": "batches are the same",
+    "data.max_over_length_share": "the same rows are left out as before",
+    "optimization.check_memory": "what is predicted, not what is computed",
     "logging": "what is written down, and when; which of the validated steps is the best",
 }
 """Keys, or whole sections, that ``resume`` takes with ``--set`` alone."""
@@ -35,6 +37,7 @@ IMPOSSIBLE: Mapping[str, str] = {
     "lora.bias": "the checkpoint has other tensors",
     "lora.use_dora": "the checkpoint has other tensors",
     "lora.task_type": "it is fixed",
+    "lora.loraplus_lr_ratio": "the optimizer's moments are in other groups",
     "optimization.optim": "the optimizer could not read its moments",
 }
 
@@ -45,11 +48,14 @@ EFFECTS: Mapping[str, str] = {
     "training.lr_scheduler_type": "the rate follows the new schedule from this step on",
     "training.warmup_ratio": "the rate follows the new schedule from this step on",
     "training.warmup_steps": "the rate follows the new schedule from this step on",
+    "training.lr_scheduler_kwargs": "the rate follows the new schedule from this step on",
+    "training.neftune_noise_alpha": "applied from this step on",
     "training.weight_decay": "applied from this step on",
     "training.max_grad_norm": "applied from this step on",
     "training.seed": f"rows come in another order; {_OTHER_ROWS}",
     "training.per_device_train_batch_size": f"steps hold other rows; {_OTHER_ROWS}",
     "training.gradient_accumulation_steps": f"steps hold other rows; {_OTHER_ROWS}",
+    "training.num_processes": f"steps hold other rows; {_OTHER_ROWS}",
     "lora.alpha": "every update is scaled anew: the loss will jump",
     "lora.use_rslora": "every update is scaled anew: the loss will jump",
     "lora.dropout": "applied from this step on",
@@ -63,6 +69,9 @@ EFFECTS: Mapping[str, str] = {
     "prompt_versions": "prompts are written otherwise than the adapter has learned",
     "versions": "other arithmetic or another order of rows: not bit for bit the same run",
 }
+
+_DEALING = ("training.num_processes", "training.gradient_accumulation_steps")
+"""Free together: two processes with half the micro batches each hold the rows of one."""
 
 FACTS = ("rows", "base_model", "template", "prompt_versions")
 """Keys of the manifest that must be the same; ``versions.NAME`` for each of ``EXACT_PACKAGES``."""
@@ -96,10 +105,12 @@ class Difference:
 def config_differences(before: Config, after: Config) -> Iterator[Difference]:
     """Keys that changed and are not free to."""
     old, new = before.model_dump(), after.model_dump()
+    is_dealt_anew = before.effective_batch_size == after.effective_batch_size
     for section, keys in old.items():
         for key, value in keys.items():
             name = f"{section}.{key}"
-            if new[section][key] != value and not _of_key(FREE, name):
+            is_free = _of_key(FREE, name) or (is_dealt_anew and name in _DEALING)
+            if new[section][key] != value and not is_free:
                 yield Difference(name, value, new[section][key])
 
 
@@ -147,6 +158,14 @@ def inexactness(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
                 f"{name} was {before.get(name)}, is {now.get(name)}: the run goes on, but sums "
                 "round otherwise: it is no longer bit for bit the run it would have been"
             )
+    processes = before.get("config", {}).get("training", {}).get("num_processes", 1)
+    if processes != now.get("processes", processes):
+        yield (
+            f"{processes} {'process' if processes == 1 else 'processes'} trained, now "
+            f"{now['processes']}: each step holds the rows that it would have held, but its sums "
+            "round otherwise and dropout draws other numbers: it is no longer bit for bit the run "
+            "it would have been"
+        )
     python = before.get("versions", {}).get("python")
     if python not in (None, platform.python_version()):
         yield f"Python was {python}, is {platform.python_version()}"

@@ -8,11 +8,13 @@ from pathlib import Path
 from ethtune.core.config import Config
 from ethtune.device.host import free_disk_bytes
 from ethtune.device.shapes import find_model
+from ethtune.device.target import Target
 from ethtune.services.forecast import Forecast
 from ethtune.services.modelfolder import local_folder
 
-# A graphics card at work and the machine around it; a machine that trains on its CPU.
-_GPU_WATTS = (250, 100)
+# A graphics card that is not known, the machine around one, a machine that trains on its CPU.
+_UNKNOWN_CARD_WATTS = 250
+_HOST_WATTS = 100
 _CPU_WATTS = 100
 _TOKENIZER_BYTES = 8 * 10**6  # beside every adapter
 
@@ -54,9 +56,10 @@ def disk_use(config: Config, forecast: Forecast, num_trained: int) -> DiskUse:
     )
 
 
-def electricity(price_per_kwh: float, seconds: tuple[float, float], *, on_gpu: bool) -> Electricity:
-    """At the usual draw of such a machine under load."""
-    watts = sum(_GPU_WATTS) if on_gpu else _CPU_WATTS
+def electricity(price_per_kwh: float, seconds: tuple[float, float], target: Target) -> Electricity:
+    """At the most that the card draws by its data sheet, and the machine around it."""
+    card = target.facts.board_watts if target.facts else _UNKNOWN_CARD_WATTS
+    watts = card + _HOST_WATTS if target.on_gpu else _CPU_WATTS
     low, high = (watts / 1000 * duration / 3600 for duration in seconds)
     return Electricity(watts, (low, high), (low * price_per_kwh, high * price_per_kwh))
 

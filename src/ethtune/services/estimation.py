@@ -91,7 +91,8 @@ def estimate(
     now = forecast(config, target, Load.of(config, packing))
     found = ranges(config, now, nearest(known.records, config, target))
     plan = _plan(config, known.amount)
-    seconds = _duration(found.time, plan, now)
+    num_processes = config.training.num_processes
+    seconds = _duration(found.time, plan, now, num_processes)
     num_trained = sum(adapter_sizes(now.shape, now.work))
     excess = found.process_bytes[1] - target.free_bytes
     price = known.price_per_kwh
@@ -111,17 +112,15 @@ def estimate(
         answer=answer_of(found.process_bytes, target.free_bytes),
         savings=advice(config, now, excess),
         saved_already=saved_already(now),
-        tokens_per_second=found.time.tokens_per_second if found.time else None,
+        tokens_per_second=_speed(found.time, num_processes),
         step_seconds=_step_seconds(config, found.time, now),
         num_tokens=plan.num_tokens,
         num_steps=plan.num_steps,
         seconds=seconds,
         calibration=found.source,
         disk=disk_use(config, now, num_trained),
-        electricity=(
-            electricity(price, seconds, on_gpu=target.on_gpu) if price and seconds else None
-        ),
-        assumptions=_assumptions(now, packing, plan.basis),
+        electricity=electricity(price, seconds, target) if price and seconds else None,
+        assumptions=_assumptions(now, packing, plan.basis, num_processes),
     )
 
 
@@ -179,12 +178,24 @@ def _validated(
     return _Plan(num_tokens, num_steps, tokens, basis)
 
 
-def _duration(time: TimeEstimate | None, plan: _Plan, now: Forecast) -> tuple[float, float] | None:
-    """A validation is one pass forward, a step two or three."""
+def _speed(time: TimeEstimate | None, num_processes: int) -> tuple[float, float] | None:
+    """Of all processes together."""
+    if time is None:
+        return None
+    slow, fast = time.tokens_per_second
+    return slow * num_processes, fast * num_processes
+
+
+def _duration(
+    time: TimeEstimate | None, plan: _Plan, now: Forecast, num_processes: int
+) -> tuple[float, float] | None:
+    """A validation is one pass forward, a step two or three; each process has its share."""
     if time is None or plan.num_tokens is None:
         return None
     passes = 3 if now.work.checkpointing else 2
-    few, many = (tokens + plan.validation_tokens / passes for tokens in plan.num_tokens)
+    few, many = (
+        (tokens + plan.validation_tokens / passes) / num_processes for tokens in plan.num_tokens
+    )
     return time.seconds(few)[0], time.seconds(many)[1]
 
 
@@ -197,8 +208,12 @@ def _step_seconds(
     return time.seconds(now.mean_work.tokens * micro_batches)
 
 
-def _assumptions(now: Forecast, packing: Packing | None, basis: str | None) -> tuple[str, ...]:
+def _assumptions(
+    now: Forecast, packing: Packing | None, basis: str | None, num_processes: int
+) -> tuple[str, ...]:
     lines = []
+    if num_processes > 1:
+        lines.append(f"{num_processes} equal GPUs; what they tell each other takes no time")
     if packing is None:
         lines.append("sequences are full, every position labelled")
     if now.work.is_quantized:

@@ -103,6 +103,9 @@ def forecast(config: Config, target: Target, load: Load) -> Forecast:
     )
 
 
-def place_of_run(*, on_gpu: bool) -> Target:
-    """This machine's device that a run really takes: torch may not see the card that NVML does."""
-    return local_target() if on_gpu else cpu_target()
+def place_of_run(*, on_gpu: bool, card: str = "") -> Target:
+    """This machine's device that a run really takes: torch may not see the card that NVML does.
+
+    ``card`` is its UUID, where there may be several.
+    """
+    return local_target(card) if on_gpu else cpu_target()

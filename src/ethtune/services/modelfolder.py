@@ -19,4 +19,5 @@ def local_folder(model: ModelSection) -> Path | None:
     if (converted / "config.json").is_file():
         return converted
     known = find_model(model.base_model)
-    return cached_snapshot(known.hub_id if known else model.base_model, model.cache_dir)
+    hub_id = known.hub_id if known else model.base_model
+    return cached_snapshot(hub_id, model.cache_dir, model.revision)

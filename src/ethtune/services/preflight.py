@@ -12,18 +12,22 @@ from ethtune.core.atomic import require_empty
 from ethtune.core.config import Config
 from ethtune.core.errors import ConfigError, MachineError, RunError
 from ethtune.core.events import Emit, Message, PhaseStarted
+from ethtune.core.ranks import rank
 from ethtune.core.runfolder import RunFolder
 from ethtune.core.runlock import require_unheld
-from ethtune.core.units import format_bytes, format_duration
-from ethtune.device.target import Target
-from ethtune.services.calibration import read_records, store
-from ethtune.services.estimation import EstimateReport, Known, estimate
+from ethtune.core.schedules import schedule_misfit
+from ethtune.services.estimation import EstimateReport
 from ethtune.services.forecast import place_of_run
+from ethtune.services.launching import visible_cards
+from ethtune.services.memoryroom import foresee, require_memory
+from ethtune.services.preview import preview
+from ethtune.services.readiness import require_ready
 from ethtune.services.rows import TrainingRows, load_rows
 from ethtune.services.taskmetric import task_metric
-from ethtune.services.trainingdata import packed_amount
 
 if TYPE_CHECKING:
+    from ethtune.model.basemodels import BaseModel
+    from ethtune.model.tokenizer import PromptTokenizer
     from ethtune.model.training import TrainingJob
 
 _PACKAGES = {"mlflow": "mlflow-skinny"}  # all that is needed, without a server of its own
@@ -32,40 +36,73 @@ _MINIMUM_FREE_BYTES = 200_000_000  # the smallest adapter with its tokenizer and
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The job and the rows it was made of; ``fingerprint`` tells its base model from another."""
+    """The job and the rows it was made of; ``fingerprint`` tells its base model from another.
+
+    ``preview`` shows a few of the rows as the trainer will see them.
+    """
 
     job: TrainingJob
     rows: TrainingRows
     forecast: EstimateReport | None
     fingerprint: str | None
+    preview: str
 
 
-def prepare_job(config: Config, dataset: Path, events: Emit) -> Prepared:
-    """Device, base model, tokenizer, rows, forecast.
+def prepare_job(config: Config, dataset: Path, events: Emit, *, is_new: bool = True) -> Prepared:
+    """Device, base model, tokenizer, rows, forecast; the quickest questions first.
 
-    Raises ConfigError, DataError or MachineError.
+    A run that is resumed, or joined by another process, is not ``is_new``: its checkpoints have
+    their room, and its long rows were left out before. Raises ConfigError, DataError or
+    MachineError.
     """
     events(PhaseStarted("preflight"))
+    _require_processes(config)
+    cards = visible_cards()  # the import below narrows what is to be seen
     _require_trackers(config)
     from ethtune.model.basemodels import resolve
-    from ethtune.model.device import choose_device
-    from ethtune.model.fingerprint import fingerprint
-    from ethtune.model.tokenizer import PromptTokenizer, load_tokenizer
-    from ethtune.model.training import TrainingJob
 
-    device = choose_device(config)
     model = config.model
     base = resolve(
         model.base_model, revision=model.revision, cache_dir=model.cache_dir, emit=events
     )
+    require_ready(config, events, is_hub_model=base.origin == "hub", is_new=is_new)
+    from ethtune.model.device import card_uuid, choose_device
+    from ethtune.model.fingerprint import fingerprint
+    from ethtune.model.requirements import require_runnable
+    from ethtune.model.targets import check_adapter
+    from ethtune.model.tokenizer import PromptTokenizer, load_tokenizer
+    from ethtune.model.training import TrainingJob
+
+    device = choose_device(config)
+    if device.kind == "cuda" and rank().is_alone and cards > 1:
+        text = f"{cards} GPUs are there, one is used: {device.name}; --gpus {cards} uses all"
+        events(Message("info", text))
+    for sentence in require_runnable(config, device):
+        events(Message("warning", sentence))
     tokenizer = load_tokenizer(
         base, cache_dir=model.cache_dir, trust_remote_code=model.trust_remote_code
     )
-    rows = load_rows(dataset, config.data, PromptTokenizer(tokenizer), events)
+    check_adapter(base, config, device)
+    prompts = PromptTokenizer(tokenizer)
+    _require_stop(prompts, base)
+    rows = load_rows(dataset, config.data, prompts, events, has_budget=is_new)
+    _require_room(config, num_packs=len(rows.train))
     metric = task_metric(config.logging, dataset)
     job = TrainingJob(base, device, tokenizer, (rows.train, rows.validation), metric)
-    forecast = _forecast(config, rows, place_of_run(on_gpu=device.kind == "cuda"), events)
-    return Prepared(job, rows, forecast, fingerprint(base, cache_dir=model.cache_dir))
+    card = card_uuid()
+    forecast = foresee(config, rows, place_of_run(on_gpu=card is not None, card=card or ""), events)
+    require_memory(config, forecast, card)
+    known_by = fingerprint(base, cache_dir=model.cache_dir)
+    return Prepared(job, rows, forecast, known_by, preview(rows, prompts))
+
+
+def _require_processes(config: Config) -> None:
+    wanted, there = config.training.num_processes, rank().size
+    if wanted != there:
+        raise ConfigError(
+            f"training.num_processes is {wanted}, and {there} trains here",
+            hint="the commands ethtune train and ethtune resume start as many",
+        )
 
 
 def _require_trackers(config: Config) -> None:
@@ -77,22 +114,31 @@ def _require_trackers(config: Config) -> None:
         )
 
 
-def _forecast(
-    config: Config, rows: TrainingRows, target: Target, events: Emit
-) -> EstimateReport | None:
-    """What the run should need here, said before it starts; None for a model of unknown shape."""
-    known = Known(packed_amount(rows), read_records(store()))
-    try:
-        report = estimate(config, target=target, known=known)
-    except ConfigError as error:
-        events(Message("info", f"no estimate: {error.message.splitlines()[0]}"))
-        return None
-    low, high = (format_bytes(count) for count in report.process_bytes)
-    text = f"estimate: {low} to {high} of {format_bytes(report.free_bytes)} free"
-    if report.seconds is not None:
-        text += f", {' to '.join(map(format_duration, report.seconds))}"
-    events(Message("info" if report.answer == "fits" else "warning", f"{text}: {report.answer}"))
-    return report
+def _require_stop(prompts: PromptTokenizer, base: BaseModel) -> None:
+    if not prompts.stops_itself:
+        raise ConfigError(
+            f"the chat template of {base.name} ends an answer with no special token: nothing would "
+            "tell other programs, which use that template, where an answer is over",
+            hint="take the model's instruct version; or download it to a folder, and let "
+            "chat_template.jinja there end an assistant's turn with {{ eos_token }}",
+        )
+
+
+def _require_room(config: Config, *, num_packs: int) -> None:
+    """Raises ConfigError where the schedule is longer than the run."""
+    training = config.training
+    total_steps = training.total_steps(num_packs)
+    misfit = schedule_misfit(
+        training.lr_scheduler_type,
+        training.lr_scheduler_kwargs,
+        warmup_steps=training.total_warmup_steps(total_steps),
+        total_steps=total_steps,
+    )
+    if misfit is not None:
+        raise ConfigError(
+            f"training.lr_scheduler_type {training.lr_scheduler_type}: {misfit}",
+            hint="lower training.warmup_steps or num_decay_steps, or train longer",
+        )
 
 
 def dataset_folder(config: Config) -> Path:
@@ -109,7 +155,8 @@ def _is_stillborn(folder: RunFolder) -> bool:
     if not folder.lock.is_file():
         return False
     require_unheld(folder.lock)
-    early = (folder.lock.name, folder.config.name, folder.origins.name, folder.manifest.name)
+    parts = (folder.lock, folder.config, folder.origins, folder.preview, folder.manifest)
+    early = tuple(part.name for part in parts)
     unfinished = tuple(f".{name}." for name in early)  # as a write that was killed leaves them
     names = (item.name for item in folder.path.iterdir())
     return all(name in early or name.startswith(unfinished) for name in names)

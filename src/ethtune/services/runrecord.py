@@ -108,13 +108,37 @@ def resumed_config(
     What it was stands in ``manifest``: config.yaml may have been edited since.
     """
     there = compose(config_file=folder.config)
+    before = _recorded(manifest) or there.config
+    overrides = {**overrides, **_dealt_anew(before, overrides)}
     after = compose(config_file=folder.config, overrides=overrides)
     origins = dict(there.origins)
     if folder.origins.is_file():
         origins |= {key: str(value) for key, value in read_json(folder.origins).items()}
     origins |= {key: origin for key, (_, origin) in overrides.items()}
-    found = list(config_differences(_recorded(manifest) or there.config, after.config))
+    found = list(config_differences(before, after.config))
     return ComposedConfig(config=after.config, origins=origins), found
+
+
+def _dealt_anew(
+    before: Config, overrides: Mapping[str, tuple[Any, str]]
+) -> dict[str, tuple[Any, str]]:
+    """Micro batches of each process, so that a step of another number of them holds the same rows.
+
+    Raises RunError where they do not come out even.
+    """
+    accumulation, processes = "training.gradient_accumulation_steps", "training.num_processes"
+    if processes not in overrides or accumulation in overrides:
+        return {}
+    now, section = int(overrides[processes][0]), before.training
+    micro_batches = section.gradient_accumulation_steps * section.num_processes
+    if micro_batches % now:
+        raise RunError(
+            f"a step of the run has {micro_batches} micro batches, which {now} processes cannot "
+            "share out evenly",
+            hint=f"go on with {section.num_processes}, or --set {accumulation}=N --allow-change "
+            f"{accumulation} --allow-change {processes}",
+        )
+    return {accumulation: (micro_batches // now, "rows of a step, over the processes")}
 
 
 def record_changes(

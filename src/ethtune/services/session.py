@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from ethtune.core.errors import EthtuneError, Interrupted
 from ethtune.core.eventlog import EventReader, EventWriter, LoggedEvent
 from ethtune.core.events import Emit, Ending, Event, Message, PhaseStarted, RunEnded, RunStarted
 from ethtune.core.logline import LineLog
+from ethtune.core.ranks import rank
 from ethtune.core.redaction import redact
 from ethtune.core.runfolder import RunFolder, read_json
 from ethtune.core.runlock import RunLock
@@ -23,6 +24,7 @@ from ethtune.core.runstate import RunState, fold, fold_all
 from ethtune.core.signals import StopSignals
 from ethtune.services.calibration import remember_run
 from ethtune.services.estimation import EstimateReport
+from ethtune.services.following import task_of
 from ethtune.services.modelcard import model_card
 from ethtune.services.preflight import Prepared
 from ethtune.services.trainingdata import packed_amount
@@ -57,6 +59,7 @@ class TrainingReport:
             "predicted_bytes": self.forecast.process_bytes if self.forecast else None,
             "peak_process_bytes": ended.peak_process_bytes if ended else None,
             "peak_reserved_bytes": ended.peak_reserved_bytes if ended else None,
+            "memory_adjustments": [asdict(each) for each in self.state.adjustments_in_force],
         }
 
 
@@ -111,12 +114,16 @@ class Session:
 
     def _train(self, prepared: Prepared, resume_from: Path | None) -> TrainedAdapter:
         from ethtune.model.context import RunContext
+        from ethtune.model.processes import announce, together
         from ethtune.model.training import train_adapter
 
         card = partial(self._card, prepared)
         context = RunContext(self._folder, self._config, self.emit, self._signals, card)
         try:
-            return train_adapter(context, prepared.job, resume_from=resume_from)
+            with together(self._folder.path):
+                if not rank().is_alone:
+                    announce(task_of(self._folder, prepared, resume_from))
+                return train_adapter(context, prepared.job, resume_from=resume_from)
         except KeyboardInterrupt:
             if self.trained or resume_from is not None:
                 text, hint = "stopped at once, as asked", f"ethtune resume {self._folder.path}"
@@ -165,7 +172,7 @@ class Session:
                 command=self._command,
                 pid=os.getpid(),
                 base_model=prepared.job.base.name,
-                device=prepared.job.device.name,
+                device=_device_name(prepared, self._config.training.num_processes),
                 first_step=first_step,
             )
         )
@@ -188,6 +195,11 @@ class Session:
                 peak_reserved_bytes=memory_use().peak_reserved_bytes,
             )
         )
+
+
+def _device_name(prepared: Prepared, num_processes: int) -> str:
+    name = prepared.job.device.name
+    return name if num_processes == 1 else f"{num_processes} x {name}"
 
 
 def _without_secrets(event: Event) -> Event:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ethtune.core.atomic import fsync_folder
-from ethtune.core.compose import ComposedConfig
+from ethtune.core.atomic import fsync_folder, write_text
+from ethtune.core.compose import ComposedConfig, compose
 from ethtune.core.errors import ConfigError, DataError, Interrupted, MachineError, RunError
 from ethtune.core.events import SILENT, Emit, Event, Message
 from ethtune.core.runfolder import RunFolder, open_run, read_json, write_json
@@ -71,6 +71,8 @@ def train(composed: ComposedConfig, *, command: str, events: Emit = SILENT) -> T
         with Session(folder, config, command=command, events=events, signals=signals) as session:
             try:
                 write_config(folder, composed)
+                write_text(folder.preview, prepared.preview)
+                said(Message("info", f"what three rows give and teach: {folder.preview}"))
                 # last: a folder with a manifest is a run that can be resumed
                 write_json(folder.manifest, manifest_of(prepared, config, dataset, command))
                 for place in (folder.path, folder.path.parent):
@@ -99,7 +101,7 @@ def resume(request: ResumeRequest, *, command: str, events: Emit = SILENT) -> Tr
     said = _Said(events)
     start = choose_start(folder, request.checkpoint, said)
     with _stop_signals(events) as signals:
-        prepared = prepare_job(composed.config, dataset, said)
+        prepared = prepare_job(composed.config, dataset, said, is_new=False)
         facts = facts_of(prepared, dataset)
         found += fact_differences(manifest, {k: v for k, v in facts.items() if k != "rows"})
         changes = require_allowed(folder.path, found, request.allowed)
@@ -115,11 +117,19 @@ def resume(request: ResumeRequest, *, command: str, events: Emit = SILENT) -> Tr
             record_changes(folder, now | (facts if changes else {}), changes, step=start.step)
             for change in changes:
                 said(Message("warning", f"allowed: {change.line().strip()}"))
-            for sentence in inexactness(manifest, facts):
+            processes = {"processes": composed.config.training.num_processes}
+            for sentence in inexactness(manifest, facts | processes):
                 said(Message("warning", sentence))
             return session.run(
                 prepared, resume_from=start.path, first_step=start.step, said=said.messages
             )
+
+
+def processes_of(run: Path, overrides: Mapping[str, tuple[Any, str]]) -> int:
+    """How many train when the run goes on: as many as before, where ``overrides`` say nothing."""
+    return compose(
+        config_file=open_run(run).config, overrides=overrides
+    ).config.training.num_processes
 
 
 class _Said:

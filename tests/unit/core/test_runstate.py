@@ -20,6 +20,7 @@ from ethtune.core.events import (
     StepLogged,
     TrainingPlanned,
 )
+from ethtune.core.machinerules import stall_seconds
 from ethtune.core.runstate import RunState, fold, fold_all
 
 STARTED = RunStarted("ethtune train", 7, "smollm2-135m", "cpu")
@@ -42,7 +43,7 @@ def test_nothing_heard_is_a_state_too():
     state = RunState()
     assert (state.step, state.phase, state.ending) == (0, "starting", None)
     assert state.remaining_seconds is state.tokens_per_second is state.peak_bytes is None
-    assert state.stall_seconds is state.best_evaluation is state.data_wait_share is None
+    assert stall_seconds(state) is state.best_evaluation is state.data_wait_share is None
 
 
 def test_derived_figures():
@@ -138,11 +139,11 @@ def test_last_messages_are_kept():
 
 
 def test_stall_limit_follows_the_pace_and_spares_other_phases():
-    assert folded(STARTED, step(1)).stall_seconds == 60.0
-    assert folded(STARTED, step(1, seconds=30.0)).stall_seconds == 300.0
+    assert stall_seconds(folded(STARTED, step(1))) == 60.0
+    assert stall_seconds(folded(STARTED, step(1, seconds=30.0))) == 300.0
     rarely = [step(n, num_steps=100, seconds=100.0) for n in (100, 200)]
-    assert folded(STARTED, *rarely).stall_seconds == 300.0
-    assert folded(STARTED, step(1), PhaseStarted("evaluating")).stall_seconds is None
+    assert stall_seconds(folded(STARTED, *rarely)) == 300.0
+    assert stall_seconds(folded(STARTED, step(1), PhaseStarted("evaluating"))) is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 511, 512, 513, 514, 1023, 1025, 1537, 3000])
@@ -190,8 +191,8 @@ def test_rows_per_second_are_told_from_the_epochs():
 
 def test_hung_evaluations_and_saves_are_told_by_the_longest_before():
     done = [STARTED, PLAN, step(1), Evaluated(1, 0.5, 0.9, 100.0), CheckpointSaved(1, "c", 1, 1.0)]
-    assert folded(*done, PhaseStarted("evaluating")).stall_seconds == 1000.0
-    assert folded(*done, PhaseStarted("saving")).stall_seconds == 300.0
+    assert stall_seconds(folded(*done, PhaseStarted("evaluating"))) == 1000.0
+    assert stall_seconds(folded(*done, PhaseStarted("saving"))) == 300.0
 
 
 def test_evaluations_and_checkpoints_are_bounded_and_the_best_one_stays():

@@ -7,6 +7,8 @@ from dataset_builders import example, token_row
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ethtune.core.errors import DataError
+from ethtune.core.tokens import TokenRow
 from ethtune.dataset.packing import pack
 from ethtune.dataset.tokens import TooLong, tokenize
 
@@ -19,11 +21,13 @@ class ByteTokenizer:
 
     end_id = 0
 
-    def encode_prompt(self, prompt: str) -> list[int]:
-        return [1, *prompt.encode()]
+    begin, end = [1], [end_id]
 
-    def encode_completion(self, completion: str) -> list[int]:
-        return [*completion.encode(), self.end_id]
+    def encode_rows(self, prompts, completions) -> list[tuple[list[int], list[int]]]:
+        return [
+            ([*self.begin, *prompt.encode()] if self.begin else [], [*text.encode(), *self.end])
+            for prompt, text in zip(prompts, completions, strict=True)
+        ]
 
 
 @given(lengths)
@@ -63,9 +67,32 @@ def test_rows_are_tokenized_whole_or_not_at_all() -> None:
 
 
 def test_an_answer_that_never_ends_is_refused() -> None:
-    class Endless(ByteTokenizer):
-        def encode_completion(self, completion: str) -> list[int]:
-            return list(completion.encode())
-
+    tokenizer = ByteTokenizer()
+    tokenizer.end = []
     with pytest.raises(ValueError, match="end token"):
-        list(tokenize([example(1, "hi", "yes")], Endless(), 40))
+        list(tokenize([example(1, "hi", "yes")], tokenizer, 40))
+
+
+def test_a_row_of_which_everything_would_be_learned_is_refused() -> None:
+    tokenizer = ByteTokenizer()
+    tokenizer.begin = []
+    with pytest.raises(DataError, match="the whole row would be learned"):
+        list(tokenize([example(1, "hi", "yes")], tokenizer, 40))
+
+
+def test_an_answer_without_tokens_is_refused() -> None:
+    class Deaf(ByteTokenizer):
+        def encode_rows(self, prompts, completions):
+            return [
+                (prompt, [self.end_id]) for prompt, _ in super().encode_rows(prompts, completions)
+            ]
+
+    with pytest.raises(DataError, match="no token of the output 'yes'"):
+        list(tokenize([example(1, "hi", "yes")], Deaf(), 40))
+
+
+def test_rows_come_in_order_through_many_batches() -> None:
+    rows = [example(number, "x" * (number % 50), "yes") for number in range(1200)]
+    found = list(tokenize(iter(rows), ByteTokenizer(), 40))
+    assert [row.id for row in found] == [row.id for row in rows]
+    assert {type(row) for row in found} == {TooLong, TokenRow}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ethtune.core.units import MIB
-from ethtune.device.allocator import reserved_bytes
+from ethtune.device.allocator import replay
 from ethtune.device.tape import Tape
 
 
@@ -14,7 +14,7 @@ def reserved(*sizes, drop=(), then=()):
     tape.drop(*(held[index] for index in drop))
     for size in then:
         tape.hold(size)
-    return reserved_bytes((), tape.events, steps=1)
+    return replay((), tape.events, steps=1).reserved_bytes
 
 
 def test_small_blocks_share_segments_of_two_mib():
@@ -39,7 +39,16 @@ def test_a_hole_too_small_is_left():
 def test_the_second_step_finds_the_holes_of_the_first():
     tape = Tape()
     tape.drop(tape.hold(30 * MIB))
-    assert reserved_bytes([5 * MIB], tape.events, steps=3) == (20 + 30) * MIB
+    assert replay([(-1, 5 * MIB)], tape.events, steps=3).reserved_bytes == (20 + 30) * MIB
+
+
+def test_a_block_too_large_by_less_than_can_be_split_counts_whole():
+    found = replay([(0, 12 * MIB), (0, 0)], [(1, 11 * MIB + MIB // 2)])
+    assert found.allocated_bytes == 12 * MIB
+
+
+def test_what_loading_left_may_end_in_a_step():
+    assert replay([(0, 12 * MIB)], [(0, 0), (1, 12 * MIB)]).reserved_bytes == 12 * MIB
 
 
 def test_a_tensor_lives_as_long_as_its_last_user():
@@ -60,4 +69,5 @@ def test_never_less_is_reserved_than_is_live(tensors):
         handle = tape.hold(size)
         if not stays:
             tape.drop(handle)
-    assert reserved_bytes((), tape.events, steps=2) >= tape.peak_bytes
+    found = replay((), tape.events)
+    assert found.reserved_bytes >= found.allocated_bytes >= tape.peak_bytes

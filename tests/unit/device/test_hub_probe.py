@@ -1,53 +1,27 @@
 """What the hub answers, as the hub's own library reports it; a server in this process speaks."""
 
-import email.utils
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 
 import pytest
+from hub_server import Hub
 
 from ethtune.device.child import run_probe
-
-
-class Hub(BaseHTTPRequestHandler):
-    """Answers as the server was told to."""
-
-    def do_HEAD(self):
-        self._answer(200)
-
-    def do_GET(self):
-        status, code = self.server.says
-        self._answer(status, code)
-
-    def _answer(self, status, code=None):
-        self.send_response_only(status)
-        self.send_header("Date", email.utils.formatdate(time.time() + self.server.ahead))
-        if code:
-            self.send_header("X-Error-Code", code)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(b"{}")
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
 def ask(tmp_path):
     """The probe's stages, asked of a hub that says this."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    hub = Hub()
 
-    def run(status=200, code=None, ahead=0.0, endpoint=None):
-        server.says, server.ahead = (status, code), ahead
+    def run(*says, revision=None, endpoint=None, **facts):
+        hub.says = (*says, None, None, None)[:3] if says else hub.says
+        for name, value in facts.items():
+            setattr(hub, name, value)
         source = (resources.files("ethtune.assets") / "probes" / "hub.py").read_text("utf-8")
         result = run_probe(
-            source, timeout_seconds=30, arguments=["a/b"],
+            source, timeout_seconds=30, arguments=["a/b", *([revision] if revision else [])],
             environment={
-                "HF_ENDPOINT": endpoint or f"http://127.0.0.1:{server.server_port}",
+                "HF_ENDPOINT": endpoint or hub.endpoint,
                 "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "NO_PROXY": "*",
                 "HF_TOKEN": "hf_canarycanary",
             },
@@ -57,8 +31,7 @@ def ask(tmp_path):
         return {line["stage"]: line for line in result.lines}
 
     yield run
-    server.shutdown()
-    server.server_close()
+    hub.close()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +39,9 @@ def ask(tmp_path):
     [
         (200, None, "granted"),
         (403, "GatedRepo", "gated"),
+        (401, None, "not found"),
         (404, "RepoNotFound", "not found"),
+        (404, "RevisionNotFound", "no such revision"),
         (500, None, "HTTP 500"),
     ],
 )
@@ -74,8 +49,33 @@ def test_may_this_login_have_the_model(ask, status, code, access):
     assert ask(status, code)["access"]["access"] == access
 
 
+def test_a_token_that_the_hub_does_not_know(ask):
+    answer = ask(401, None, "Invalid credentials in Authorization header")
+    assert answer["access"]["access"] == "bad token"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "access"),
+    [(200, None, "granted"), (403, "GatedRepo", "gated"), (404, "RepoNotFound", "not told")],
+)
+def test_only_a_gated_model_is_asked_whether_we_may(ask, status, code, access):
+    model = {"id": "a/b", "gated": "manual"}
+    assert ask(model=model, access=(status, code))["access"]["access"] == access
+    assert ask(model={"id": "a/b"}, access=(status, code))["access"]["access"] == "granted"
+
+
+def test_the_download_is_of_the_weights_that_are_loaded(ask):
+    sizes = {"model-1.safetensors": 5, "model-2.safetensors": 6, "consolidated.safetensors": 11}
+    files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
+    model = {"id": "a/b", "siblings": [*files, {"rfilename": "pytorch_model.bin", "size": 11}]}
+    assert ask(model=model)["access"]["download_bytes"] == 11
+    assert ask(model={"id": "a/b"})["access"]["download_bytes"] is None
+
+
 def test_the_clock_is_compared(ask):
-    assert ask(ahead=5000)["endpoint"]["clock_ahead_seconds"] == pytest.approx(-5000, abs=30)
+    assert ask(ahead_seconds=5000)["endpoint"]["clock_ahead_seconds"] == pytest.approx(
+        -5000, abs=30
+    )
 
 
 def test_no_hub_is_said_with_its_reason(ask):

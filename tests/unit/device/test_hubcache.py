@@ -44,6 +44,21 @@ def test_a_missing_shard_makes_it_incomplete(home):
     assert cached_snapshot("a/b") == folder
 
 
+def test_weights_of_the_older_format_count(home):
+    folder = snapshot(home, "config.json", "pytorch_model.bin")
+    assert cached_snapshot("a/b") == folder
+
+
+def test_a_revision_is_here_under_its_commit_or_the_name_it_had(home):
+    folder = snapshot(home, "config.json", "model.safetensors")
+    refs = home / "hub" / "models--a--b" / "refs"
+    refs.mkdir()
+    (refs / "v1").write_text("abc")
+    (refs / "v2").write_text("def")
+    for revision, found in (("abc", folder), ("v1", folder), ("v2", None), ("main", None)):
+        assert cached_snapshot("a/b", revision=revision) == found
+
+
 def test_login_from_file_or_environment(home, monkeypatch):
     assert not has_token()
     (home / "token").write_text("secret")

@@ -22,7 +22,7 @@ FMS = {"shifts_logits": True, "held_logits": "loss", "is_reentrant": True, "atte
 LIGER = FMS | {"loss": "liger", "is_fused": True, "held_logits": "no", "repeats_keys": True}
 T4 = {
     "rank": 32, "double_quant": False, "dropout": False, "held_logits": "step",
-    "has_autocast": False, "repeats_keys": True,
+    "has_autocast": False, "has_bfloat16": False, "repeats_keys": True,
 }  # fmt: skip
 
 
@@ -93,12 +93,17 @@ def test_only_large_states_are_quantised():
 def test_the_trainers_loss_beats_the_copy_of_the_head_for_large_vocabularies():
     shape = shape_of("llama-3-8b")
     step = work(micro_batch=1, seq_length=2048, adapter_bytes=2)
-    ours = estimate_memory(shape, step.replace(loss="labelled_chunks")).allocated_bytes
+    ours = estimate_memory(shape, step.replace(loss="frozen_head")).allocated_bytes
     copied = estimate_memory(shape, step.replace(loss="chunked_fp32_head")).allocated_bytes
     plain = estimate_memory(shape, step).allocated_bytes
     assert ours < min(plain, copied) - GIB
-    few = step.replace(loss="labelled_chunks", labelled_fraction=0.2)
-    assert estimate_memory(shape, few).allocated_bytes < ours
+    adapted = step.replace(loss="labelled_chunks")
+    few = adapted.replace(labelled_fraction=0.2)
+    assert ours < estimate_memory(shape, few).allocated_bytes
+    assert (
+        estimate_memory(shape, few).allocated_bytes
+        < estimate_memory(shape, adapted).allocated_bytes
+    )
 
 
 def test_the_peak_is_named():
@@ -143,7 +148,7 @@ def test_gptq_needs_fewer_scales_than_nf4():
     batch=st.integers(1, 8), length=st.integers(8, 4096), rank=st.integers(1, 128),
     attention=st.sampled_from(["sdpa", "eager", "flash"]), checkpointing=st.booleans(),
     model=st.sampled_from(["smollm2-135m", "phi-3-mini", "gemma-3-1b"]),
-    loss=st.sampled_from(["plain", "fused", "liger", "chunked_fp32_head", "labelled",
+    loss=st.sampled_from(["plain", "fused", "liger", "chunked_fp32_head", "labelled", "frozen_head",
                           "labelled_chunks"]),
 )  # fmt: skip
 def test_more_of_anything_never_needs_less(
@@ -210,3 +215,14 @@ def test_layers_that_the_model_does_not_have_are_named():
     with pytest.raises(ConfigError, match="phi3 has no layer q_proj") as caught:
         target_modules(["q_proj"], shape_of("phi-3-mini"))
     assert "qkv_proj" in caught.value.hint
+
+
+def test_a_mixtures_experts_stay_in_16_bit_and_carry_no_adapter():
+    config = compose(
+        profile="24gb", overrides={"lora.target_modules": ("all-linear", "--set")}
+    ).config
+    shape = shape_of("mixtral-8x7b-instruct")
+    step = workload_of(config, shape, has_bfloat16=True, on_gpu=True)
+    assert step.target_modules == tuple(shape.attention_linears)
+    parts, _ = static_components(shape, step)
+    assert parts["16-bit weights"] == 2 * shape.num_expert_parameters > 80 * GIB

@@ -59,11 +59,9 @@ def test_a_broken_torch_is_one_finding_and_no_hang(with_stubs, source, words):
     begin = time.monotonic()
     found = with_stubs(2.0 if "2 s" in words else 30.0, torch=source)
     assert time.monotonic() - begin < 35
-    assert found["torch.cuda_build"].status == "fail"
+    assert [item.id for item in found.values() if item.is_bad] == ["torch.cuda_build"]
     assert words in found["torch.cuda_build"].evidence
-    assert found["stack.imports"].status == "fail"
-    assert "install --force-reinstall torch" in found["stack.imports"].commands[0]
-    assert {found[name].status for name in ("gpu.smoke", "bnb.native")} <= {"skipped", "fail"}
+    assert "install --force-reinstall torch" in found["torch.cuda_build"].commands[0]
     assert found["python"].status == "ok", "the other checks are made"
 
 
@@ -80,9 +78,9 @@ def test_a_broken_torch_is_one_finding_and_no_hang(with_stubs, source, words):
 def test_a_broken_bitsandbytes_leaves_torch_judged(with_stubs, source, words):
     found = with_stubs(3.0 if "3 s" in words else 30.0, torch=TORCH, bitsandbytes=source)
     assert found["torch.cuda_build"].status == "ok"
-    assert found["bnb.native"].status == "fail"
+    assert [item.id for item in found.values() if item.is_bad] == ["bnb.native"]
     assert words in found["bnb.native"].evidence
-    assert "bitsandbytes" in " ".join(found["stack.imports"].commands)
+    assert "bitsandbytes" in found["bnb.native"].commands[0]
 
 
 def test_a_library_that_did_not_load_is_told_from_one_that_did(with_stubs):

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from ethtune.core.errors import ConfigError
-from ethtune.device.shapes import catalog, find_model, shape_of
+from ethtune.device.decoder import shape_from_config
+from ethtune.device.shapes import catalog, config_of, find_model, shape_of
 
 PUBLISHED = {
     "smollm2-135m": 134_515_008,
@@ -103,3 +104,51 @@ def test_a_config_downloaded_before_tells_the_shape(tmp_path, monkeypatch):
     (snapshot / "config.json").write_text(json.dumps(CONFIG))
     assert shape_of("someone/model").hidden_size == 64
     assert shape_of(str(snapshot / "config.json")).vocab_size == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"model_type": "bert", "hidden_size": 768}', "'bert', whose memory cannot be estimated"),
+        ('{"model_type": "t5", "d_model": 512}', "'t5'"),
+        ('{"model_type": "vit"}', "'vit'"),
+        ('{"architectures": ["LlamaForCausalLM"]}', "model_type is None"),
+        ('{"model_type": "llama"}', "'num_attention_heads' is missing"),
+        ('{"model_type": "mixtral", "num_attention_heads": 4, "hidden_size": 64, '
+         '"num_hidden_layers": 1, "intermediate_size": 8, "vocab_size": 9}', "num_local_experts"),
+        ('{"model_type": "llama"', "cannot be read"),
+        ("[]", "expected a JSON object"),
+        ("", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_file_that_describes_no_decoder_is_refused(tmp_path, text, words):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=words) as caught:
+        shape_of(str(tmp_path))
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"head_dim": 15}, "head_dim is 15"),
+        ({"hidden_size": -64}, "hidden_size is -64"),
+        ({"vocab_size": 0}, "vocab_size is 0"),
+        ({"num_hidden_layers": 10**9}, "num_layers is 1000000000"),
+        ({"intermediate_size": 1e30}, "intermediate_size"),
+        ({"hidden_size": 64.5}, "no number"),
+        ({"num_attention_heads": True}, "no number"),
+        ({"vocab_size": float("nan")}, "no number"),
+    ],
+)
+def test_dimensions_that_no_model_has_are_refused(tmp_path, change, words):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | change))
+    with pytest.raises(ConfigError, match=words) as caught:
+        shape_of(str(tmp_path))
+    assert caught.value.exit_code == 3
+
+
+def test_the_catalogs_dimensions_read_back_from_what_stands_for_its_config():
+    for model in catalog():
+        plain = config_of(model.alias)
+        assert shape_from_config(plain, place=model.alias) == model.shape

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
+from transformers import TrainerCallback
 
 from ethtune.core.config import Config
-from ethtune.core.errors import DivergedError
+from ethtune.core.errors import DivergedError, MachineError
 from ethtune.core.events import CheckpointSaved, Evaluated, Message, StepLogged
 from ethtune.core.runfolder import RunFolder
 from ethtune.core.signals import StopSignals
@@ -19,6 +20,7 @@ from ethtune.model.batches import to_dataset
 from ethtune.model.checkpoints import find_checkpoints
 from ethtune.model.context import RunContext
 from ethtune.model.device import choose_device
+from ethtune.model.frugal import largest
 from ethtune.model.load import add_adapter, load_base
 from ethtune.model.loss import labelled_loss
 from ethtune.model.trainer import QLoraTrainer
@@ -41,7 +43,7 @@ def make_trainer(tiny_model, make_tokenizer, tmp_path):
                 "logging": {"logging_steps": 1, "save_steps": 1, "eval_strategy": "no"},
             }
         )
-        run = RunFolder(tmp_path / "run")
+        run = RunFolder(tmp_path / f"run {len(list(tmp_path.iterdir()))}")
         run.path.mkdir()
         device, events = choose_device(config), []
         model = load_base(BaseModel("tiny", str(tiny_model), "local folder"), config, device)
@@ -185,6 +187,73 @@ def test_what_is_no_number_ends_the_run_before_the_optimizer_sees_it(
     trained = [value for value in trainer.model.parameters() if value.requires_grad]
     assert all(bool(torch.isfinite(value).all()) for value in trained)
     assert [(item.step, item.problem) for item in find_checkpoints(run)] == [(2, None), (1, None)]
+
+
+class Beginning(TrainerCallback):
+    """Does it where a run plans its steps."""
+
+    def __init__(self, act):
+        self._act = act
+
+    def on_train_begin(self, *_, **__):
+        self._act()
+
+
+def test_a_rehearsal_leaves_nothing_behind(make_trainer):
+    """Dropout on: the numbers that are drawn, the adapter and the counts are those without."""
+    ends = []
+    for is_rehearsed in (False, True):
+        trainer, _, events = make_trainer()
+        packs, before = [[row] for row in ROWS], []
+
+        def rehearse(trainer=trainer, packs=packs, before=before):
+            before.append(len(trainer.guard._batches))
+            trainer.rehearse(packs)
+            assert all(value.grad is None for value in trainer.model.parameters())
+
+        if is_rehearsed:
+            trainer.add_callback(Beginning(rehearse))
+        torch.manual_seed(7)
+        trainer.train()
+        logged = [
+            (event.loss, event.grad_norm, event.num_tokens) for event in of(StepLogged, events)
+        ]
+        trained = [value.detach() for value in trainer.model.parameters() if value.requires_grad]
+        ends.append((logged, torch.random.get_rng_state(), trained, before))
+    assert ends[1][3] == [0]
+    assert ends[0][0] == ends[1][0]
+    assert torch.equal(ends[0][1], ends[1][1])
+    assert all(map(torch.equal, ends[0][2], ends[1][2]))
+
+
+def test_the_rehearsal_is_of_the_largest_rows():
+    rows = [
+        ROWS[0],
+        TokenRow("long", (*range(30, 80), 2), 40, 2),
+        TokenRow("more", (*range(30, 80), 2), 9, 2),
+    ]
+    assert largest([[row] for row in rows], 1) == [[rows[2]]]
+    assert largest([[row] for row in rows], 2) == [[rows[2]], [rows[1]]]
+    assert largest([rows[:1]], 4) == [rows[:1]]
+
+
+def test_processes_that_wait_for_each_other_are_told_what_to_set(make_trainer, monkeypatch):
+    """One that ran its micro batch in parts would leave the others behind."""
+    trainer, _, events = make_trainer()
+
+    def full(model, inputs):
+        labelled_loss(model, inputs)
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(module, "labelled_loss", full)
+    monkeypatch.setattr(type(trainer.accelerator), "num_processes", 2)
+    trainer.rehearse([ROWS[:2]])  # alone; here it does nothing
+    trainer._tr_loss = torch.tensor(0.0)
+    batch = trainer.data_collator(list(to_dataset([ROWS[:2]])))
+    with pytest.raises(MachineError, match="at step 1: 64 tokens in one micro batch: CUDA") as told:
+        trainer.training_step(trainer.model, batch, torch.tensor(22))
+    assert "data.max_seq_length" in told.value.hint
+    assert events == []
 
 
 def test_a_disk_that_refuses_costs_a_checkpoint_not_the_run(make_trainer, monkeypatch):

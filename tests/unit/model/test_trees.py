@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from ethtune.model.trainingstate import _random_states, restore_random
+from ethtune.model.trainingstate import random_states, restore_random
 from ethtune.model.trees import load_tree, save_tree, tensors_of
 
 
@@ -36,7 +36,7 @@ def test_every_kind_comes_back_as_it_was(tmp_path):
 def test_random_states_come_back(tmp_path):
     import numpy as np
 
-    save_tree({"random": _random_states()}, tmp_path / "tree")
+    save_tree({"random": random_states()}, tmp_path / "tree")
     drawn = (random.random(), np.random.rand(), torch.rand(1).item())
     restore_random(load_tree(tmp_path / "tree")["random"])
     assert (random.random(), np.random.rand(), torch.rand(1).item()) == drawn

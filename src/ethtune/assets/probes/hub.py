@@ -1,7 +1,8 @@
-"""Runs in a child of ``ethtune doctor``: is the hub there, and does it give us this model?
+"""Runs in a child of ethtune: is the hub there, and does it give us this model?
 
-Arguments: the hub id of the base model. The hub's own library asks, so that its proxies,
-certificates, endpoint and login are those of a download. No answer takes longer than a few seconds.
+Arguments: the hub id of the base model; its revision, or nothing. The hub's own library asks, so
+that its proxies, certificates, endpoint and login are those of a download. No answer takes longer
+than a few seconds.
 """
 
 from __future__ import annotations
@@ -37,27 +38,63 @@ def look_at_endpoint() -> None:
     tell("endpoint", state="done", endpoint=constants.ENDPOINT, clock_ahead_seconds=skew)
 
 
-def look_at_model(hub_id: str) -> None:
-    """Whether this login may download it."""
+def look_at_model(hub_id: str, revision: str | None) -> None:
+    """Whether it is there, how large, and whether this login may download it."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
+    facts: dict[str, Any] = {}
     try:
-        HfApi().auth_check(hub_id)
+        found = HfApi().model_info(
+            hub_id, revision=revision, files_metadata=True, timeout=PATIENCE_SECONDS
+        )
+        facts["download_bytes"] = weight_bytes(found.siblings or ())
+        if found.gated:
+            HfApi().auth_check(hub_id)
+        access = "granted"
     except GatedRepoError:
-        tell("access", state="done", access="gated")
+        access = "gated"
+    except RevisionNotFoundError:
+        access = "no such revision"
     except RepositoryNotFoundError:
-        tell("access", state="done", access="not found")
+        # of a mirror that knows the model and not the question whether we may have it
+        access = "not found" if not facts else "not told"
     except HfHubHTTPError as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        tell("access", state="done", access=f"HTTP {status}")
-    else:
-        tell("access", state="done", access="granted")
+        access = refusal(getattr(error, "response", None))
+    tell("access", state="done", access=access, **facts)
 
 
-def main(hub_id: str) -> None:
+def refusal(answer: Any) -> str:
+    """In a word; the hub says 401 as well of what is not there."""
+    status = getattr(answer, "status_code", None)
+    if status != 401:
+        return f"HTTP {status}"
+    said = str(answer.headers.get("X-Error-Message"))
+    return "bad token" if "Invalid credentials" in said else "not found"
+
+
+def weight_bytes(files: Any) -> int | None:
+    """Of the files that transformers would load; None where the hub does not tell."""
+    for begin, end in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        sizes = [
+            file.size
+            for file in files
+            if file.rfilename.startswith(begin) and file.rfilename.endswith(end)
+        ]
+        if sizes and None not in sizes:
+            return int(sum(sizes))
+    return None
+
+
+def main(hub_id: str, revision: str | None = None) -> None:
     """Both looks; the second needs the first."""
-    for stage, look in (("endpoint", look_at_endpoint), ("access", lambda: look_at_model(hub_id))):
+    looks = (("endpoint", look_at_endpoint), ("access", lambda: look_at_model(hub_id, revision)))
+    for stage, look in looks:
         tell(stage, state="begun")
         try:
             look()
@@ -67,4 +104,4 @@ def main(hub_id: str) -> None:
     tell("end", state="done")
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

@@ -1,0 +1,63 @@
+"""What a config asks of the device and of packages that are not always there.
+
+Judged before anything is loaded: a config and a device in, an error or what is worth saying out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from ethtune.core.config import Config
+from ethtune.core.errors import ConfigError, MachineError
+from ethtune.model.device import Device, has_bfloat16
+
+_OTHER_ATTENTION = "--set model.attn_implementation=sdpa needs no package"
+
+
+def require_runnable(config: Config, device: Device) -> Iterator[str]:
+    """Sentences for the log. Raises ConfigError for what the device cannot do, or MachineError."""
+    if config.model.attn_implementation == "flash_attention_2":
+        _require_flash_attention(device)
+    if config.optimization.use_liger_kernel is True:
+        _require_liger(device)
+    compute = config.quantization.bnb_4bit_compute_dtype
+    if config.quantization.load_in_4bit and compute == "bfloat16" and not has_bfloat16():
+        yield (
+            f"quantization.bnb_4bit_compute_dtype is bfloat16, which {device.name} only emulates: "
+            "slow; auto takes what it has units for"
+        )
+
+
+def _require_flash_attention(device: Device) -> None:
+    asked = "model.attn_implementation is flash_attention_2"
+    if device.kind == "cpu":
+        raise ConfigError(f"{asked}, which needs a CUDA GPU: {device.name}", hint=_OTHER_ATTENTION)
+    if not has_bfloat16():  # both came with compute capability 8.0
+        raise ConfigError(
+            f"{asked}, which needs compute capability 8.0: {device.name}", hint=_OTHER_ATTENTION
+        )
+    if device.precision == "fp32":
+        raise ConfigError(
+            f"{asked}, which knows float16 and bfloat16 alone, and the run is in float32",
+            hint="--set optimization.bf16=auto; or --set model.attn_implementation=sdpa",
+        )
+    if find_spec("flash_attn") is None:
+        raise MachineError(
+            f"{asked}, and flash-attn is not installed",
+            hint=f"pip install flash-attn --no-build-isolation; or {_OTHER_ATTENTION}",
+        )
+
+
+def _require_liger(device: Device) -> None:
+    asked = "optimization.use_liger_kernel is true"
+    if device.kind == "cpu":
+        raise ConfigError(
+            f"{asked}, but its kernels need a GPU: {device.name}",
+            hint="--set optimization.use_liger_kernel=auto",
+        )
+    if find_spec("liger_kernel") is None:
+        raise MachineError(
+            f"{asked}, and liger-kernel is not installed",
+            hint="pip install liger-kernel; or --set optimization.use_liger_kernel=false",
+        )
