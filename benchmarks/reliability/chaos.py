@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -53,7 +54,6 @@ DECISIVE = (
 )
 STEP = r"(?:Resuming at step|is at step) (\d+)"
 EVERYTHING = 100_000
-SAID = 300  # characters
 VERSIONS = ("ethtune", "ckpt-chaos", "torch", "transformers", "peft", "safetensors")
 SETTINGS = ("training.max_steps=4", "logging.save_steps=1", "logging.save_total_limit=3")
 FileEvent = tuple[int, str, str, bool]
@@ -168,11 +168,16 @@ def counts(crashes: list[Row], said: dict[str, str]) -> dict[str, Any]:
         "newest_complete_steps": sorted({row.outcome.newest_complete_step for row in crashes}),
         "verdicts": dict(Counter(row.verdict for row in crashes)),
         "failures": [
-            {"verdict": row.verdict, "point": row.label, "said": said[row.label][-SAID:]}
+            {"verdict": row.verdict, "point": row.label, "said": last_words(said[row.label])}
             for row in crashes
             if row.verdict != "PASS"
         ],
     }
+
+
+def last_words(text: str) -> str:
+    """The last line, without the folders that names stand in."""
+    return re.sub(r"/\S*/", "", (text.strip().splitlines() or [""])[-1])
 
 
 def has_passed(found: dict[str, Any]) -> bool:

@@ -39,7 +39,6 @@ OTHERS = {
     "training.lr_scheduler_type": "linear",
     "training.lr_scheduler_kwargs": {"num_cycles": 1},
     "training.neftune_noise_alpha": 5,
-    "training.num_processes": 2,
     "training.seed": 7,
     "data.max_seq_length": 1024,
     "data.packing": True,
@@ -60,7 +59,10 @@ def is_free(key):
 
 def test_every_key_is_free_or_tried_here():
     keys = {key for key in all_keys() if not is_free(key)}
-    assert keys - set(OTHERS) == {"lora.task_type"}  # it has one value
+    assert keys - set(OTHERS) == {
+        "lora.task_type",  # it has one value
+        "training.num_processes",  # below
+    }
     assert not set(OTHERS) - keys
 
 
@@ -73,6 +75,14 @@ def test_another_value_is_refused_with_what_it_would_do(at_step_4, refusal, key)
     assert error.message.endswith(effect)
     way_out = "start a new run" if key in IMPOSSIBLE else f"--allow-change {key}"
     assert way_out in error.hint
+
+
+def test_processes_that_could_not_share_out_a_step_are_refused(at_step_4, refusal):
+    """What they can share out goes on: tests/flows/test_distributed.py."""
+    error = refusal(at_step_4, {"training.num_processes": 2})
+    assert isinstance(error, RunError)
+    assert "1 micro batches, which 2 processes cannot share out evenly" in error.message
+    assert error.hint.startswith("go on with 1, or ")
 
 
 @pytest.mark.parametrize("key", sorted(IMPOSSIBLE.keys() & OTHERS.keys()))

@@ -367,7 +367,8 @@ def test_no_disk(train, monkeypatch):
     assert "free disk space" in said
 
 
-def test_no_memory_for_the_run(train, altered, tiny_model):
+def test_no_memory_for_the_run(train, altered, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("ETHTUNE_CACHE", str(tmp_path))  # nothing is known from runs of other tests
     config = json.loads((tiny_model / "config.json").read_text())
     large = config | {"hidden_size": 2**16, "intermediate_size": 2**18, "num_hidden_layers": 64}
     folder = altered("config.json", json.dumps(large))
