@@ -1,5 +1,6 @@
 # make demo    the whole line on made-up data, from raw transactions to a measured model
 # make test    lint, types, layer contracts and all default tests
+# make search  the property tests on many new examples
 # make real    the line once on real transactions: make real REAL=folder-of-exports
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ READY  := $(VENV)/.ready
 DEMO   := demo
 REAL   ?= ../shared/data
 
-.PHONY: demo test check real clean
+.PHONY: demo test check search real clean
 
 $(READY): pyproject.toml constraints.txt src/ethtune/assets/tested_versions.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +19,9 @@ $(READY): pyproject.toml constraints.txt src/ethtune/assets/tested_versions.txt
 
 test: check
 	$(BIN)/python -m pytest -q
+
+search: $(READY)
+	$(BIN)/python -m pytest -q tests/properties --hypothesis-profile search
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -19,8 +19,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # how fast examples come depends on the machine, and says nothing about what is tested
 TOO_SLOW = [HealthCheck.too_slow]
-settings.register_profile("any machine", deadline=None, suppress_health_check=TOO_SLOW)
-settings.load_profile("any machine")
+# a change is judged by the same examples each time; "search", of make search, draws new ones
+settings.register_profile(
+    "same", deadline=None, suppress_health_check=TOO_SLOW, derandomize=True, database=None
+)
+settings.register_profile("search", deadline=None, suppress_health_check=TOO_SLOW, max_examples=500)
+settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -43,7 +43,7 @@ def _opened(path: Path) -> ParquetFile:
 
     try:
         return ParquetFile(str(path), page_checksum_verification=True)
-    except (ArrowException, OSError, UnicodeEncodeError) as error:  # the last: of its name
+    except (ArrowException, OSError, ValueError) as error:  # the last: names that are no UTF-8
         raise DataError(
             f"{path}: not a readable Parquet file ({_first_line(error)})",
             hint="the file is damaged; download or export it again",
@@ -64,7 +64,7 @@ def _group_rows(
             for fields in _rows(batch):
                 yield Numbered(f"{path}[{number}]", fields)
                 number += 1
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, ValueError) as error:
         reason = f"rows {number} to {end - 1} are damaged and lost ({_first_line(error)})"
         yield Rejected.of(f"{path}[{number}]", reason, loses_more=True)
 
