@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,17 @@ SETTINGS = {
     "data.max_eval_samples": 4,
 }
 PATIENCE_SECONDS = 120
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ethtune")
+# what --gpus 2 does once it has counted the cards
+GPUS = (
+    "-c",
+    "import sys; from ethtune.core.errors import EthtuneError\n"
+    "from ethtune.model.launching import launch\n"
+    "try: sys.exit(launch(sys.argv[1:], 2))\n"
+    "except EthtuneError as error:\n"
+    "    print(error.message, file=sys.stderr)\n"
+    "    sys.exit(error.exit_code)",
+)
 ALONE = ("-c", "from ethtune.cli.app import main; main()")
 
 
@@ -139,6 +150,22 @@ def start_training(train_words) -> Callable[..., Trainer]:
         return Trainer(run, train_words(run, settings))
 
     return start
+
+
+@pytest.fixture(scope="module")
+def start_pair(train_words) -> Iterator[Callable[..., Trainer]]:
+    """``start_pair(run, settings, *words, by=GPUS)``: two processes, ended with the test."""
+    started: list[Trainer] = []
+
+    def start(run: Path, settings=(), *words: str, by: Sequence[str] = GPUS) -> Trainer:
+        started.append(Trainer(run, [*(words or train_words(run, settings))], by))
+        return started[-1]
+
+    yield start
+    for trainer in started:
+        if trainer.is_running:  # its test has failed
+            trainer.send(signal.SIGKILL)
+            trainer.end()
 
 
 @pytest.fixture(scope="session")

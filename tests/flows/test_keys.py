@@ -86,6 +86,9 @@ PROOFS = {
     "tests/flows/test_distributed.py": {
         "test_two_processes_are_one_with_twice_the_micro_batches": ("training.num_processes",),
     },
+    "tests/unit/model/test_sharding.py": {
+        "test_each_process_holds_half_of_the_layers": ("training.fsdp",),
+    },
     "tests/unit/model/test_schedules.py": {
         "test_the_rate_rises_over_the_warm_up": (
             "training.warmup_ratio",

@@ -11,8 +11,6 @@ import typer
 from ethtune.core.errors import UsageError
 from ethtune.core.ranks import end_with_launcher, rank
 
-_SHARDING = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
-
 
 def follows() -> bool:
     """True once this process has trained along with the one that holds the run, if it is such."""
@@ -28,15 +26,21 @@ def follows() -> bool:
 
 def launched_processes() -> dict[str, tuple[Any, str]]:
     """What a launcher has settled, as overrides for ``compose``: it beats file and flag."""
-    for variable, engine in _SHARDING.items():
-        if os.environ.get(variable, "false").lower() in ("1", "true", "yes"):
-            raise UsageError(
-                f"accelerate is configured for {engine}, which ethtune does not train with",
-                hint="accelerate launch --multi_gpu: each GPU holds the whole model, in 4 bit",
-            )
+    if _is_set("ACCELERATE_USE_DEEPSPEED"):
+        raise UsageError(
+            "accelerate is configured for DeepSpeed, which ethtune does not train with",
+            hint="accelerate launch --use_fsdp: each GPU holds a part of the model",
+        )
     if not rank().is_launched:
         return {}
-    return {"training.num_processes": (rank().size, "the launcher")}
+    settled: dict[str, tuple[Any, str]] = {"training.num_processes": (rank().size, "the launcher")}
+    if _is_set("ACCELERATE_USE_FSDP"):
+        settled["training.fsdp"] = (True, "the launcher")
+    return settled
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() in ("1", "true", "yes")
 
 
 def run_in_processes(num_processes: int) -> None:

@@ -10,7 +10,6 @@ import typer
 from ethtune.cli.options import Assignments, JsonFlag, command_line, overrides
 from ethtune.cli.processes import follows, launched_processes, run_in_processes
 from ethtune.core.errors import UsageError
-from ethtune.core.ranks import rank
 
 
 def resume(
@@ -71,15 +70,17 @@ def continue_run(
     """Resume and show, for this command and for ``train --resume-from-checkpoint``."""
     if follows():
         return
-    from ethtune.services.training import ResumeRequest, processes_of
+    launched = launched_processes()
+    from ethtune.services.training import ResumeRequest, training_of
     from ethtune.services.training import resume as resume_run
     from ethtune.ui.live import live_view
     from ethtune.ui.training import show_training
 
-    num_processes, launched = processes_of(run, chosen), launched_processes()
-    if launched and num_processes != rank().size:
-        chosen = chosen | launched
-    run_in_processes(num_processes)
+    before = training_of(run, chosen)
+    for key, (value, origin) in launched.items():
+        if getattr(before, key.partition(".")[2]) != value:
+            chosen = chosen | {key: (value, origin)}
+    run_in_processes(before.num_processes)
     request = ResumeRequest(run, chosen, checkpoint=checkpoint, allowed=allowed)
     with live_view(run) as events:
         report = resume_run(request, command=command_line(), events=events)

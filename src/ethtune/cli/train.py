@@ -53,6 +53,10 @@ def train(
         int | None,
         typer.Option("--gpus", min=1, help="Cards that train together, a process each; default 1."),
     ] = None,
+    fsdp: Annotated[
+        bool | None,
+        typer.Option("--fsdp", help="The base model in parts over the cards, not whole on each."),
+    ] = None,
     on_divergence: Annotated[
         OnDivergence | None,
         typer.Option(
@@ -85,6 +89,7 @@ def train(
                 gradient_accumulation,
             ),
             "--gpus": ("training.num_processes", gpus),
+            "--fsdp": ("training.fsdp", fsdp),
             "--on-divergence": ("training.on_divergence", on_divergence),
         },
     )

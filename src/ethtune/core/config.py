@@ -94,6 +94,9 @@ class TrainingSection(Section):
         16, ge=1, description="micro batches in a step, in each process"
     )
     num_processes: int = Field(1, ge=1, description="that train together, one a GPU; --gpus")
+    fsdp: bool = Field(
+        False, description="FSDP2: the model in parts over the processes, not whole in each; --fsdp"
+    )
     learning_rate: float = Field(2e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(0.3, ge=0, description="clip the gradient's norm; 0: never")
@@ -121,6 +124,14 @@ class TrainingSection(Section):
         )
         if text := "; ".join(faults):
             raise ValueError(text)
+        return self
+
+    @model_validator(mode="after")
+    def _parts_have_places(self) -> TrainingSection:
+        if self.fsdp and self.num_processes == 1:
+            raise ValueError(
+                "fsdp lays the model in parts over processes, and num_processes is 1: --gpus 2, say"
+            )
         return self
 
     def steps_per_epoch(self, num_sequences: int) -> int:

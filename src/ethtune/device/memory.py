@@ -34,6 +34,9 @@ _PAGED_FROM = 100_000
 _QUANTIZED_STATE_FROM = 4096
 # A workspace for the main thread and one for autograd's; larger ones from compute capability 9 on.
 CUBLAS_WORKSPACES = (8_519_680, 8_519_680)
+# Of layers in parts: the one that computes, the next one on its way, and a buffer to sort it from.
+# By FSDP2's design (torch/distributed/fsdp/_fully_shard); not measured.
+_LAYERS_TOGETHER = 3
 _BATCH_BYTES_PER_TOKEN = 24  # ids, labels, mask; 64 bit each
 
 # The CUDA context with loaded kernels, by compute capability's major number: 141 MiB measured on a
@@ -132,15 +135,18 @@ def static_components(shape: ModelShape, work: Workload) -> tuple[dict[str, int]
     whole = shape.num_linear_parameters - quantized
     parts: dict[str, int] = {}
     if quantized:
-        parts["4-bit weights"] = quantized // 2
+        parts["4-bit weights"] = quantized // 2 // work.num_parts
         parts["quantisation scales"] = _scale_bytes(shape, work)
     if whole:
         parts["16-bit weights" if work.weight_bytes == 2 else "32-bit weights"] = (
-            whole * work.weight_bytes
+            whole * work.weight_bytes // work.num_parts
         )
+    if work.num_parts > 1:
+        parts["layers put together"] = _LAYERS_TOGETHER * layer_bytes(shape, work)
     embedding = 4 if work.upcast == "all" else work.weight_bytes
     parts["embeddings, head and norms"] = (
-        shape.num_embedding_parameters * embedding + shape.num_small_parameters * work.stream_bytes
+        _num_embedding_numbers(shape, work) * embedding
+        + shape.num_small_parameters * work.stream_bytes
     )
     sizes = adapter_sizes(shape, work)
     parts["adapters"] = sum(sizes) * work.adapter_bytes
@@ -154,6 +160,21 @@ def static_components(shape: ModelShape, work: Workload) -> tuple[dict[str, int]
         sum(CUBLAS_WORKSPACES) + work.tokens * _BATCH_BYTES_PER_TOKEN
     )
     return parts, paged
+
+
+def layer_bytes(shape: ModelShape, work: Workload) -> int:
+    """Weights of one layer, whole."""
+    quantized = work.num_quantized(shape)
+    whole = shape.num_linear_parameters - quantized
+    return (quantized // 2 + whole * work.weight_bytes) // shape.num_layers
+
+
+def _num_embedding_numbers(shape: ModelShape, work: Workload) -> int:
+    """Of layers in parts the head stays whole, and with it the embeddings that are tied to it."""
+    if work.num_parts == 1 or shape.tie_embeddings:
+        return shape.num_embedding_parameters
+    head = shape.num_embedding_parameters // 2
+    return head + head // work.num_parts
 
 
 def _scale_bytes(shape: ModelShape, work: Workload) -> int:

@@ -32,7 +32,8 @@ class Workload:
     sequence of rows that are blind to each other. ``accumulates``: gradients of earlier micro
     batches wait while the next one runs. ``shifts_logits``: transformers before 4.48 copied them.
     ``stacks_experts``: transformers from 5 on keeps a mixture's experts in one tensor, which
-    bitsandbytes does not quantise and which carries no adapter.
+    bitsandbytes does not quantise and which carries no adapter. ``num_parts``: processes that the
+    layers lie in parts over.
     """
 
     target_modules: tuple[str, ...]
@@ -65,6 +66,7 @@ class Workload:
     has_bfloat16: bool = True
     adapter_bytes: int = 2
     state_bytes: int = 4
+    num_parts: int = 1
 
     @property
     def tokens(self) -> int:
@@ -132,6 +134,7 @@ def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu
         state_bytes=4,
         packs_rows=config.data.packing or config.training.per_device_train_batch_size > 1,
         accumulates=config.training.gradient_accumulation_steps > 1,
+        num_parts=config.training.num_processes if config.training.fsdp else 1,
     )
 
 

@@ -27,6 +27,8 @@ _own = int(_local) if _local.isdecimal() and len(_visible) > 1 else 0
 os.environ["CUDA_VISIBLE_DEVICES"] = _visible[_own] if _own < len(_visible) else ""
 if "LOCAL_RANK" in os.environ:
     os.environ["LOCAL_RANK"] = "0"  # its place among those that it sees
+# accelerate launch says so; training.fsdp heeds it, and the library would lay out parts of its own
+os.environ.pop("ACCELERATE_USE_FSDP", None)
 # a user's environment must not switch off the guard that torch.load has against pickles
 os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
 

@@ -34,8 +34,10 @@ def load_base(base: BaseModel, config: Config, device: Device) -> PreTrainedMode
         "trust_remote_code": config.model.trust_remote_code,
         "dtype": device.dtype,
         # never "auto": it would spill layers to the CPU in silence
-        "device_map": {"": 0} if device.kind == "cuda" else None,
+        "device_map": {"": 0} if device.kind == "cuda" and not config.training.fsdp else None,
     }
+    if device.kind == "cuda" and config.training.fsdp:  # each layer goes to the cards in parts
+        options["device_map"] = {"": "cpu"}
     if config.model.attn_implementation != "auto":
         options["attn_implementation"] = config.model.attn_implementation
     if config.quantization.load_in_4bit:
@@ -91,4 +93,6 @@ def quantization(config: Config, dtype: torch.dtype) -> Any:
         bnb_4bit_quant_type=wanted.bnb_4bit_quant_type,
         bnb_4bit_use_double_quant=wanted.bnb_4bit_use_double_quant,
         bnb_4bit_compute_dtype=dtype if compute == "auto" else DTYPES[compute],
+        # FSDP deals out floating-point tensors alone: the same bits under another name
+        bnb_4bit_quant_storage=dtype if config.training.fsdp else torch.uint8,
     )

@@ -19,6 +19,12 @@ def require_runnable(config: Config, device: Device) -> Iterator[str]:
     """Sentences for the log. Raises ConfigError for what the device cannot do, or MachineError."""
     if config.model.attn_implementation == "flash_attention_2":
         _require_flash_attention(device)
+    if config.training.fsdp and config.lora.use_dora:
+        raise ConfigError(
+            "lora.use_dora is true, and training.fsdp: DoRA reads the base weights themselves, of "
+            "which each process has a part alone",
+            hint="--set lora.use_dora=false; or without --fsdp, the whole model on each card",
+        )
     if config.optimization.use_liger_kernel is True:
         _require_liger(device)
     compute = config.quantization.bnb_4bit_compute_dtype

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trl import SFTTrainer
-
 from ethtune.core.runfolder import RunFolder
 from ethtune.model.adapterfiles import load_adapter
 from ethtune.model.bestmodel import Criterion, best_step, validations
 from ethtune.model.checkpoints import committed_steps
+from ethtune.model.distributed import DistributedTrainer
 from ethtune.model.divergence import Guard
 from ethtune.model.saving import Saver
 from ethtune.model.stepwindow import StepWindow
@@ -25,7 +24,7 @@ from ethtune.model.trainingstate import FILE, own_random, restore, restore_rando
 from ethtune.model.trees import load_tree
 
 
-class ResumableTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
+class ResumableTrainer(DistributedTrainer):
     """A subclass sets these before it calls this class' constructor."""
 
     _run: RunFolder

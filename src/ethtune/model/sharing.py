@@ -10,6 +10,7 @@ holds the rows of a step of one process with P times A.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,5 +46,7 @@ def shared_order(dataset: Any, batch_rows: int) -> Sampler[int]:
 
 
 def own_share(dataset: Any) -> Any:
-    """Each row in one process alone, long and short ones alike as they lie."""
-    return dataset.select(range(rank().index, len(dataset), rank().size))
+    """Each row in one process alone, as many in each. The last row of ``dataset`` is blank."""
+    blank = len(dataset) - 1
+    rows = range(rank().index, blank, rank().size)
+    return dataset.select([*rows, *[blank] * (math.ceil(blank / rank().size) - len(rows))])

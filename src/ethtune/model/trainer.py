@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft.optimizers import create_loraplus_optimizer
-from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from ethtune.core.events import Evaluated, Message, PhaseStarted
@@ -34,9 +33,9 @@ from ethtune.model.frugal import FrugalTrainer
 from ethtune.model.generate import Generation, Generator
 from ethtune.model.loss import labelled_loss
 from ethtune.model.memoryladder import MemoryLadder
-from ethtune.model.processes import from_main, total
+from ethtune.model.processes import from_main, share_signal, total
 from ethtune.model.saving import Saver
-from ethtune.model.sharing import own_share, shared_order
+from ethtune.model.sharding import is_sharded
 from ethtune.model.stepwindow import StepWindow
 from ethtune.model.tokenizer import PromptTokenizer
 from ethtune.model.trackers import trackers
@@ -126,24 +125,6 @@ class QLoraTrainer(FrugalTrainer):
         else:
             self._consider_stopping()
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        """The order that one process would take, dealt out."""
-        if rank().is_alone:
-            return super()._get_train_sampler(train_dataset)
-        return shared_order(self.train_dataset, self.args.train_batch_size)
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """What this process measures; the library would repeat rows to make shares equal."""
-        if rank().is_alone:
-            return super().get_eval_dataloader(eval_dataset)
-        return DataLoader(
-            own_share(self.eval_dataset),
-            batch_size=self.args.eval_batch_size,
-            collate_fn=self.data_collator,
-            num_workers=self.args.dataloader_num_workers,
-            pin_memory=self.args.dataloader_pin_memory,
-        )
-
     def get_train_dataloader(self) -> Any:
         """Workers that leave signals to us and die with us."""
         return guard_workers(super().get_train_dataloader())
@@ -232,7 +213,11 @@ class QLoraTrainer(FrugalTrainer):
             emit=self._emit,
             is_stopping=self._is_stopping,
         )
-        shares = from_main(self._answered)
+        if is_sharded(self.model):
+            answered = self._answered()
+            shares = from_main(lambda: answered)
+        else:
+            shares = from_main(self._answered)
         if shares is None:
             raise ValidationLeft
         self._emit(
@@ -264,11 +249,16 @@ class QLoraTrainer(FrugalTrainer):
                 prompts,
                 references,
                 at_once=lambda: self.ladder.answered_at_once,
-                halve=lambda reason: self.ladder.answer_fewer(step, reason),
+                halve=lambda reason: (
+                    not is_sharded(self.model) and self.ladder.answer_fewer(step, reason)
+                ),
                 is_stopping=self._is_stopping,
             )
 
     def _is_stopping(self) -> bool:
+        """Where forward passes need all processes, all leave after the same one."""
+        if is_sharded(self.model):
+            return share_signal(self._signals)
         return self._signals.received is not None
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:

@@ -32,6 +32,7 @@ from ethtune.model.memoryladder import MemoryLadder, hint_of
 from ethtune.model.noise import add_embedding_noise
 from ethtune.model.processes import from_main, share_signal
 from ethtune.model.rollback import roll_back
+from ethtune.model.sharding import shard
 from ethtune.model.trackers import tracking
 from ethtune.model.trainer import QLoraTrainer, TaskMetric
 
@@ -103,8 +104,10 @@ def _load(context: RunContext, job: TrainingJob) -> Any:
     base = load_base(job.base, config, job.device)
     if told := fuse(base, config.optimization.use_liger_kernel, job.device):
         context.emit(Message("info", told))
-    require_isolation(base, config)
     model = add_adapter(base, config.lora, seed=config.training.seed)
+    if config.training.fsdp:
+        shard(model, job.device)
+    require_isolation(model, config)
     if config.training.neftune_noise_alpha is not None:
         add_embedding_noise(model, config.training.neftune_noise_alpha)
     model.peft_config["default"].base_model_name_or_path = job.base.public_name
@@ -155,8 +158,8 @@ def _trainer(
     ladder: MemoryLadder,
     skip_steps: int = 0,
 ) -> QLoraTrainer:
-    packs = job.packs[0] if rank().is_alone else (*job.packs[0], ())
-    train, validation = (to_dataset(part) if part else None for part in (packs, job.packs[1]))
+    blank = () if rank().is_alone else ((),)  # what makes the shares of the processes equal
+    train, validation = (to_dataset([*part, *blank]) if part else None for part in job.packs)
     trainer = QLoraTrainer(
         context=context,
         device=job.device,

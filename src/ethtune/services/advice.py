@@ -45,6 +45,7 @@ def saved_already(forecast: Forecast) -> dict[str, int]:
         ("4-bit weights", work.replace(is_quantized=False)),
         ("double quantisation", work.replace(double_quant=False)),
         ("gradient checkpointing", work.replace(checkpointing=False)),
+        ("layers in parts", work.replace(num_parts=1)),
         ("8-bit Adam", work.replace(optimizer="adamw_32bit")),
     ]
     for name, changed in off:
@@ -80,6 +81,11 @@ def _switches(config: Config, work: Workload) -> Iterator[tuple[tuple[str, ...],
             ),
             work.replace(micro_batch=1, accumulates=together > 1),
             "some time; learns the same",
+        ),
+        (
+            ("training.fsdp=true",),
+            work.replace(num_parts=config.training.num_processes),
+            "the time in which layers go from card to card",
         ),
         (
             ("optimization.gradient_checkpointing=true",),

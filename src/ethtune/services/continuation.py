@@ -19,6 +19,7 @@ _LONGER = "the schedule is laid anew over all steps, from the current one on"
 FREE: Mapping[str, str] = {
     "training.max_steps": _LONGER,
     "training.num_train_epochs": _LONGER,
+    "training.fsdp": "where the weights lie; the steps are the same",
     "training.output_dir": "the folder's name alone",
     "training.per_device_eval_batch_size": "validation is the same over every label",
     "training.on_divergence": "what happens, should it diverge",

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ethtune.core.config import Config
-from ethtune.device.memory import adapter_sizes
+from ethtune.core.units import format_bytes
+from ethtune.device.memory import adapter_sizes, layer_bytes
 from ethtune.device.target import Target
 from ethtune.device.time import TimeEstimate
 from ethtune.services.advice import Saving, advice, saved_already
@@ -120,7 +121,7 @@ def estimate(
         calibration=found.source,
         disk=disk_use(config, now, num_trained),
         electricity=electricity(price, seconds, target) if price and seconds else None,
-        assumptions=_assumptions(now, packing, plan.basis, num_processes),
+        assumptions=_assumptions(now, packing, plan.basis, config),
     )
 
 
@@ -209,11 +210,16 @@ def _step_seconds(
 
 
 def _assumptions(
-    now: Forecast, packing: Packing | None, basis: str | None, num_processes: int
+    now: Forecast, packing: Packing | None, basis: str | None, config: Config
 ) -> tuple[str, ...]:
     lines = []
-    if num_processes > 1:
+    if (num_processes := config.training.num_processes) > 1:
         lines.append(f"{num_processes} equal GPUs; what they tell each other takes no time")
+    if config.training.fsdp:
+        whole = layer_bytes(now.shape, now.work) * now.shape.num_layers
+        fetched = format_bytes(2 * whole * (num_processes - 1) // num_processes)
+        lines.append(f"layers in {num_processes} parts: reckoned, never measured")
+        lines.append(f"each micro batch takes {fetched} from the other cards, in no time")
     if packing is None:
         lines.append("sequences are full, every position labelled")
     if now.work.is_quantized:

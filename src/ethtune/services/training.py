@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ethtune.core.atomic import fsync_folder, write_text
 from ethtune.core.compose import ComposedConfig, compose
@@ -34,6 +34,9 @@ from ethtune.services.runrecord import (
 )
 from ethtune.services.session import Session, TrainingReport
 from ethtune.services.startingpoint import choose_start, clear_behind, require_work_left
+
+if TYPE_CHECKING:
+    from ethtune.core.config import TrainingSection
 
 _STOPPING = "stopping after this step, with a checkpoint; again to stop at once"
 
@@ -125,11 +128,9 @@ def resume(request: ResumeRequest, *, command: str, events: Emit = SILENT) -> Tr
             )
 
 
-def processes_of(run: Path, overrides: Mapping[str, tuple[Any, str]]) -> int:
-    """How many train when the run goes on: as many as before, where ``overrides`` say nothing."""
-    return compose(
-        config_file=open_run(run).config, overrides=overrides
-    ).config.training.num_processes
+def training_of(run: Path, overrides: Mapping[str, tuple[Any, str]]) -> TrainingSection:
+    """How the run would go on: as before, where ``overrides`` say nothing."""
+    return compose(config_file=open_run(run).config, overrides=overrides).config.training
 
 
 class _Said:

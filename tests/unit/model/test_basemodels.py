@@ -25,15 +25,12 @@ def test_a_hub_id_stays_one():
     assert not base.is_local
 
 
-def test_the_embedded_default_is_taken_from_the_cache_first():
+def test_the_embedded_default_is_taken_from_the_cache_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("ETHTUNE_CACHE", str(tmp_path))
     folder = converted_model("smollm2-135m")
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    try:
-        assert find("smollm2-135m").source == str(folder)
-    finally:
-        (folder / "config.json").unlink()
-        folder.rmdir()
+    assert find("smollm2-135m").source == str(folder)
 
 
 @pytest.mark.parametrize(
