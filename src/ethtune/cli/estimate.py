@@ -22,10 +22,21 @@ if TYPE_CHECKING:
     from ethtune.device.target import Target
     from ethtune.services.estimation import Known
 
+_NAMED = {"data.dataset"}  # which the tables of profiles heed
+
 
 def estimate(
     config: ConfigFile = None,
     profile: Profile = None,
+    base_model: Annotated[
+        str | None, typer.Option("--base-model", "--model", help="Hub id, alias or folder.")
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="Equal cards that train together.")
+    ] = None,
+    fsdp: Annotated[
+        bool | None, typer.Option("--fsdp", help="The base model in parts over the cards.")
+    ] = None,
     assignments: Assignments = None,
     gpu: Annotated[
         list[str] | None,
@@ -64,9 +75,16 @@ def estimate(
     _require_one_view(all_profiles=all_profiles, compare=compare, largest=largest, trace=trace)
     if dataset is not None and rows is not None:
         raise UsageError("--dataset and --rows both say how much there is: give one")
-    if (all_profiles or compare) and (config or profile or assignments or calibrate):
+    flags = {
+        "--dataset": ("data.dataset", None if dataset is None else str(dataset)),
+        "--base-model": ("model.base_model", base_model),
+        "--gpus": ("training.num_processes", gpus),
+        "--fsdp": ("training.fsdp", fsdp),
+    }
+    given = overrides(assignments, flags)
+    if (all_profiles or compare) and (config or profile or calibrate or given.keys() - _NAMED):
         flag = "--compare" if compare else "--all-profiles"
-        raise UsageError(f"{flag} takes no --config, --profile, --set or --calibrate")
+        raise UsageError(f"{flag} goes with --dataset, --rows, --gpu, --vram and --price alone")
     known = _known(rows, price)
     if compare:
         _show_comparison(gpu, vram, dataset, known, as_json=as_json)
@@ -77,10 +95,7 @@ def estimate(
         return
     from ethtune.core.compose import compose as composed
 
-    flags = {"--dataset": ("data.dataset", None if dataset is None else str(dataset))}
-    chosen = composed(
-        config_file=config, profile=profile, overrides=overrides(assignments, flags)
-    ).config
+    chosen = composed(config_file=config, profile=profile, overrides=given).config
     if calibrate:
         known = _calibrated(chosen, target, known)
     if largest:

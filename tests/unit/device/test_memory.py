@@ -226,3 +226,19 @@ def test_a_mixtures_experts_stay_in_16_bit_and_carry_no_adapter():
     assert step.target_modules == tuple(shape.attention_linears)
     parts, _ = static_components(shape, step)
     assert parts["16-bit weights"] == 2 * shape.num_expert_parameters > 80 * GIB
+
+
+@pytest.mark.parametrize(
+    "model", ["mistral-7b-v0.1", "smollm2-135m"]
+)  # a head of its own, a tied one
+def test_layers_in_parts_leave_the_head_and_what_computes_whole(model):
+    shape, whole = shape_of(model), static_components(shape_of(model), work())[0]
+    parts = static_components(shape, work(num_parts=4))[0]
+    assert parts["4-bit weights"] == whole["4-bit weights"] // 4
+    layer = whole["4-bit weights"] // shape.num_layers
+    assert parts["layers put together"] == 3 * layer
+    table = shape.vocab_size * shape.hidden_size * 2
+    saved = whole["embeddings, head and norms"] - parts["embeddings, head and norms"]
+    assert saved == (0 if shape.tie_embeddings else table * 3 // 4)
+    for same in ("adapters", "optimizer states", "quantisation scales"):
+        assert parts[same] == whole[same]
