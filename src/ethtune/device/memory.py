@@ -197,10 +197,13 @@ def adapter_sizes(shape: ModelShape, work: Workload) -> list[int]:
 
 
 def state_bytes(size: int, work: Workload) -> int:
-    """AdamW's two moments of one trained matrix."""
-    if work.optimizer == "adamw_8bit" and size >= _QUANTIZED_STATE_FROM:
-        return 2 * size + 2 * 4 * (size // 256)
-    return 2 * size * (4 if work.optimizer == "adamw_8bit" else work.state_bytes)
+    """Moments of one trained matrix: AdamW's two, Lion's one, Adafactor's by row and by column."""
+    if work.optimizer == "adafactor":
+        return 4 * (work.rank + size // work.rank)
+    moments = 1 if work.optimizer.startswith("lion") else 2
+    if work.optimizer.endswith("8bit") and size >= _QUANTIZED_STATE_FROM:
+        return moments * (size + 4 * (size // 256))
+    return moments * size * (4 if work.optimizer.endswith("8bit") else work.state_bytes)
 
 
 def host_bytes_to_load(shape: ModelShape) -> int:

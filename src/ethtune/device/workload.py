@@ -17,7 +17,7 @@ LossKind = Literal[
 Storage = Literal["nf4", "gptq"]
 Upcast = Literal["none", "norms", "all"]
 HeldLogits = Literal["no", "loss", "step"]
-Optimizer = Literal["adamw_32bit", "adamw_8bit"]
+Optimizer = Literal["adamw_32bit", "adamw_8bit", "lion_32bit", "lion_8bit", "adafactor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu
         dropout=config.lora.dropout > 0,
         loss=_own_loss(shape, on_gpu=on_gpu),
         attention=attention.get(config.model.attn_implementation, "sdpa"),  # type: ignore[arg-type]
-        optimizer="adamw_8bit" if "8bit" in optim else "adamw_32bit",
+        optimizer=_optimizer(optim),
         is_paged=optim.startswith("paged") and on_gpu,
         weight_bytes=2 if on_gpu or has_bfloat16 else 4,
         compute_bytes=2 if on_gpu or has_bfloat16 else 4,
@@ -136,6 +136,14 @@ def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu
         accumulates=config.training.gradient_accumulation_steps > 1,
         num_parts=config.training.num_processes if config.training.fsdp else 1,
     )
+
+
+def _optimizer(optim: str) -> Optimizer:
+    if optim == "adafactor":
+        return "adafactor"
+    if "lion" in optim:
+        return "lion_8bit" if "8bit" in optim else "lion_32bit"
+    return "adamw_8bit" if "8bit" in optim else "adamw_32bit"
 
 
 def _own_loss(shape: ModelShape, *, on_gpu: bool) -> LossKind:

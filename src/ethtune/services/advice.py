@@ -46,7 +46,7 @@ def saved_already(forecast: Forecast) -> dict[str, int]:
         ("double quantisation", work.replace(double_quant=False)),
         ("gradient checkpointing", work.replace(checkpointing=False)),
         ("layers in parts", work.replace(num_parts=1)),
-        ("8-bit Adam", work.replace(optimizer="adamw_32bit")),
+        ("8-bit optimizer", work.replace(optimizer=work.optimizer.replace("_8bit", "_32bit"))),
     ]
     for name, changed in off:
         if changed == work:

@@ -33,11 +33,11 @@ _PACKAGES = ("torch", "transformers", "bitsandbytes")
 _KEPT = 500  # newest lines that are read
 _KEYS = {  # what of a config decides memory and speed
     "model": ("base_model", "attn_implementation"),
-    "lora": ("r", "dropout", "target_modules"),
+    "lora": ("r", "dropout", "target_modules", "use_dora"),
     "quantization": ("load_in_4bit", "bnb_4bit_use_double_quant"),
     "training": ("per_device_train_batch_size", "gradient_accumulation_steps"),
     "data": ("max_seq_length", "packing"),
-    "optimization": ("gradient_checkpointing", "optim", "fp16", "bf16"),
+    "optimization": ("gradient_checkpointing", "optim", "fp16", "bf16", "use_liger_kernel"),
 }
 
 

@@ -77,7 +77,10 @@ _DEALING = ("training.num_processes", "training.gradient_accumulation_steps")
 FACTS = ("rows", "base_model", "template", "prompt_versions")
 """Keys of the manifest that must be the same; ``versions.NAME`` for each of ``EXACT_PACKAGES``."""
 
-EXACT_PACKAGES = ("ethtune", "torch", "transformers", "peft", "bitsandbytes", "trl", "accelerate")
+EXACT_PACKAGES = (
+    "ethtune", "torch", "transformers", "peft", "bitsandbytes", "trl", "accelerate",
+    "liger-kernel", "flash-attn",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ethtune.core.config import Config
 from ethtune.device.host import free_disk_bytes
+from ethtune.device.memory import adapter_sizes, state_bytes
 from ethtune.device.shapes import find_model
 from ethtune.device.target import Target
 from ethtune.services.forecast import Forecast
@@ -44,7 +45,8 @@ class Electricity:
 def disk_use(config: Config, forecast: Forecast, num_trained: int) -> DiskUse:
     """A checkpoint holds adapter and optimizer states; one more than the limit stands at times."""
     adapter = num_trained * 4 + _TOKENIZER_BYTES
-    checkpoint = adapter + num_trained * (2 if forecast.work.optimizer == "adamw_8bit" else 8)
+    sizes = adapter_sizes(forecast.shape, forecast.work)
+    checkpoint = adapter + sum(state_bytes(size, forecast.work) for size in sizes)
     is_saved = config.logging.save_strategy != "no"
     kept = config.logging.save_total_limit + 1 if is_saved else 1
     folder = Path(config.training.output_dir or ".")

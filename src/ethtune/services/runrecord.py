@@ -24,6 +24,7 @@ from ethtune.services.preflight import Prepared
 
 _PACKAGES = (
     "torch", "transformers", "peft", "bitsandbytes", "trl", "datasets", "accelerate", "safetensors",
+    "liger-kernel", "flash-attn",
 )  # fmt: skip
 
 

@@ -11,6 +11,9 @@ from transformers import Trainer
 
 from ethtune.core.config import Config, OptimizationSection
 from ethtune.core.runfolder import RunFolder
+from ethtune.device.memory import state_bytes
+from ethtune.device.shapes import shape_of
+from ethtune.device.workload import workload_of
 from ethtune.model.arguments import library_arguments
 from ethtune.model.device import Device
 from ethtune.model.trainingstate import _optimizer_steps
@@ -70,3 +73,16 @@ def test_optim_is_the_optimizer(name, tmp_path):
         steps(each, its_weight, range(3, 6))
     assert torch.equal(weight, again)
     assert not torch.equal(weight, torch.ones(64, 64))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_estimate_knows_what_it_keeps(name):
+    config = Config.model_validate({"optimization": {"optim": name}, "lora": {"r": 64}})
+    shape = shape_of(config.model.base_model)
+    predicted = state_bytes(64 * 2048, workload_of(config, shape, has_bfloat16=True, on_gpu=True))
+    weight = torch.nn.Parameter(torch.ones(64, 2048))
+    optimizer = optimizer_of(name, weight)
+    steps(optimizer, weight, range(2))
+    held = [item for item in optimizer.state[weight].values() if isinstance(item, torch.Tensor)]
+    tables = 4 * 256 * 2  # of 8-bit optimizers, shared by all matrices
+    assert 0 <= sum(item.nbytes for item in held) - predicted <= tables + 8
