@@ -86,6 +86,9 @@ PROOFS = {
     "tests/flows/test_distributed.py": {
         "test_two_processes_are_one_with_twice_the_micro_batches": ("training.num_processes",),
     },
+    "tests/flows/test_deepspeed.py": {
+        "test_zero_is_the_run_of_one_process": ("training.deepspeed",),
+    },
     "tests/unit/model/test_sharding.py": {
         "test_each_process_holds_half_of_the_layers": ("training.fsdp",),
     },

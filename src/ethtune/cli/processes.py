@@ -8,7 +8,6 @@ from typing import Any
 
 import typer
 
-from ethtune.core.errors import UsageError
 from ethtune.core.ranks import end_with_launcher, rank
 
 
@@ -26,17 +25,26 @@ def follows() -> bool:
 
 def launched_processes() -> dict[str, tuple[Any, str]]:
     """What a launcher has settled, as overrides for ``compose``: it beats file and flag."""
-    if _is_set("ACCELERATE_USE_DEEPSPEED"):
-        raise UsageError(
-            "accelerate is configured for DeepSpeed, which ethtune does not train with",
-            hint="accelerate launch --use_fsdp: each GPU holds a part of the model",
-        )
     if not rank().is_launched:
         return {}
     settled: dict[str, tuple[Any, str]] = {"training.num_processes": (rank().size, "the launcher")}
     if _is_set("ACCELERATE_USE_FSDP"):
         settled["training.fsdp"] = (True, "the launcher")
+    if _is_set("ACCELERATE_USE_DEEPSPEED"):
+        settled["training.deepspeed"] = (_deepspeed(), "the launcher")
     return settled
+
+
+def _deepspeed() -> Any:
+    """The file that accelerate was given, or what it was asked about instead of one."""
+    if file := os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"):
+        return file
+    zero: dict[str, Any] = {"stage": int(os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2"))}
+    for part in ("OPTIMIZER", "PARAM"):
+        device = os.environ.get(f"ACCELERATE_DEEPSPEED_OFFLOAD_{part}_DEVICE", "none")
+        if device != "none":
+            zero[f"offload_{part.lower()}"] = {"device": device}
+    return {"zero_optimization": zero}
 
 
 def _is_set(variable: str) -> bool:

@@ -57,6 +57,9 @@ def train(
         bool | None,
         typer.Option("--fsdp", help="The base model in parts over the cards, not whole on each."),
     ] = None,
+    deepspeed: Annotated[
+        str | None, typer.Option("--deepspeed", help="A DeepSpeed file: ZeRO-2 or ZeRO-3.")
+    ] = None,
     on_divergence: Annotated[
         OnDivergence | None,
         typer.Option(
@@ -90,6 +93,7 @@ def train(
             ),
             "--gpus": ("training.num_processes", gpus),
             "--fsdp": ("training.fsdp", fsdp),
+            "--deepspeed": ("training.deepspeed", deepspeed),
             "--on-divergence": ("training.on_divergence", on_divergence),
         },
     )

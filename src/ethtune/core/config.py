@@ -6,7 +6,9 @@ is ``compose``'s work.
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -27,6 +29,18 @@ def _as_list(value: Any) -> Any:
     if value in (None, "none", "None"):
         return []
     return [value] if isinstance(value, str) else value
+
+
+def _from_json(value: Any) -> Any:
+    """A file's name stands for what is in it, so that a run's record holds all that it was told."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(Path(value).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{value}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{value} is no JSON: {error}") from error
 
 
 class Section(BaseModel):
@@ -97,6 +111,9 @@ class TrainingSection(Section):
     fsdp: bool = Field(
         False, description="FSDP2: the model in parts over the processes, not whole in each; --fsdp"
     )
+    deepspeed: Annotated[dict[str, Any] | None, BeforeValidator(_from_json)] = Field(
+        None, description="a DeepSpeed file, or what it says: ZeRO-2 or ZeRO-3; --deepspeed"
+    )
     learning_rate: float = Field(2e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(0.3, ge=0, description="clip the gradient's norm; 0: never")
@@ -128,9 +145,12 @@ class TrainingSection(Section):
 
     @model_validator(mode="after")
     def _parts_have_places(self) -> TrainingSection:
-        if self.fsdp and self.num_processes == 1:
+        engines = [name for name in ("fsdp", "deepspeed") if getattr(self, name)]
+        if len(engines) == 2:
+            raise ValueError("fsdp and deepspeed both lay the model in parts: choose one")
+        if engines and self.num_processes == 1:
             raise ValueError(
-                "fsdp lays the model in parts over processes, and num_processes is 1: --gpus 2, say"
+                f"{engines[0]} lays parts over processes, and num_processes is 1: --gpus 2, say"
             )
         return self
 

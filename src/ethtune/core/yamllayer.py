@@ -124,7 +124,7 @@ class _Reader:
             return _scalar(node)
         if isinstance(node, yaml.SequenceNode):
             return [self._item(item) for item in node.value]
-        return {str(key.value): self._item(item) for key, item in self._pairs(node, "this value")}
+        return {str(key.value): self._value(item) for key, item in self._pairs(node, "this value")}
 
     def _item(self, node: yaml.Node) -> Any:
         if isinstance(node, yaml.ScalarNode):

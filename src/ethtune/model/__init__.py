@@ -27,11 +27,13 @@ _own = int(_local) if _local.isdecimal() and len(_visible) > 1 else 0
 os.environ["CUDA_VISIBLE_DEVICES"] = _visible[_own] if _own < len(_visible) else ""
 if "LOCAL_RANK" in os.environ:
     os.environ["LOCAL_RANK"] = "0"  # its place among those that it sees
-# accelerate launch says so; training.fsdp heeds it, and the library would lay out parts of its own
+# accelerate launch says so; training.fsdp and deepspeed heed it, and the library would do it anew
 os.environ.pop("ACCELERATE_USE_FSDP", None)
+os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
 # a user's environment must not switch off the guard that torch.load has against pickles
 os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
 
 for _name in ("bitsandbytes", "trl", "peft", "accelerate", "torch.distributed"):
     logging.getLogger(_name).setLevel(logging.ERROR)
+logging.getLogger("DeepSpeed").disabled = True  # it sets its own level, and speaks on stdout
 warnings.filterwarnings("ignore", module=r"(torch|transformers|trl|peft|bitsandbytes|accelerate)\b")

@@ -16,14 +16,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ethtune.core.errors import RunError
+from ethtune.model import zero
 
 WEIGHTS = "adapter_model.safetensors"
 
 
 def adapter_tensors(model: Any) -> dict[str, torch.Tensor]:
     """What is trained, under the names that peft gives it in files."""
+    with zero.whole(model):
+        return _tensors(model)
+
+
+def _tensors(model: Any) -> dict[str, torch.Tensor]:
     found = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return {name: found[name].detach().contiguous() for name in sorted(found)}
+    is_part = zero.is_in_parts(model)  # they are whole for a moment
+    return {
+        name: found[name].detach().clone() if is_part else found[name].detach().contiguous()
+        for name in sorted(found)
+    }
 
 
 def write_adapter(model: Any, tensors: dict[str, torch.Tensor], folder: Path) -> None:
@@ -41,12 +51,17 @@ def load_adapter(model: Any, folder: Path) -> None:
 
     Raises RunError naming the first tensor that is missing, foreign or not as in the file.
     """
+    with zero.whole(model, is_written=True):
+        _load(model, folder)
+
+
+def _load(model: Any, folder: Path) -> None:
     try:
         stored = load_file(folder / WEIGHTS)
         set_peft_model_state_dict(model, stored)
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         raise _mismatch(folder, str(error).splitlines()[0]) from error
-    held = adapter_tensors(model)
+    held = _tensors(model)
     for name in sorted(stored.keys() | held.keys()):
         if name not in held:
             raise _mismatch(folder, f"{name} has no place in the model")

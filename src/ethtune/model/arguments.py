@@ -8,6 +8,7 @@ from ethtune.core.config import Config
 from ethtune.core.runfolder import RunFolder
 from ethtune.model.device import Device
 from ethtune.model.trackers import PROJECT
+from ethtune.model.zerosettings import lays_model_in_parts, zero_settings
 
 
 def library_arguments(
@@ -15,6 +16,7 @@ def library_arguments(
 ) -> SFTConfig:
     """Every one that matters is named; ARCHITECTURE.md lists the traps of the defaults."""
     training, logging = config.training, config.logging
+    zero = zero_settings(config)
     warmup = training.warmup_steps or training.warmup_ratio  # below 1 it is a share of the steps
     return SFTConfig(
         output_dir=str(run.path),
@@ -32,7 +34,10 @@ def library_arguments(
         seed=training.seed,
         optim=config.optimization.optim,
         gradient_checkpointing=config.optimization.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        # DeepSpeed takes weights apart that a recomputation without it would compare
+        gradient_checkpointing_kwargs={"use_reentrant": lays_model_in_parts(zero)},
+        # accelerate's no_sync is not for an engine that deals gradients out at each micro batch
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": zero is not None}},
         bf16=device.precision == "bf16",
         fp16=device.precision == "fp16",
         use_cpu=device.kind == "cpu",

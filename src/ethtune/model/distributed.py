@@ -7,13 +7,19 @@ from typing import Any
 from torch.utils.data import DataLoader
 from trl import SFTTrainer
 
+from ethtune.core.config import Config
 from ethtune.core.ranks import rank
+from ethtune.model.isolation import require_isolation
 from ethtune.model.sharding import is_sharded, with_averaged_gradients
 from ethtune.model.sharing import own_share, shared_order
+from ethtune.model.zero import ZeroOptimizer, start
+from ethtune.model.zerosettings import lays_model_in_parts, zero_settings
 
 
 class DistributedTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
     """Alone it is TRL's own. The datasets of several processes end with a blank row."""
+
+    _config: Config
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """The order that one process would take, dealt out."""
@@ -35,7 +41,25 @@ class DistributedTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no type
 
     def _wrap_model(self, model: Any, training: bool = True) -> Any:
         """A model in parts is not the library's to wrap; of its own it adds autocast."""
-        if not training or not is_sharded(self.model) or model is not self.model:
+        if not training or model is not self.model:
+            return super()._wrap_model(model, training)
+        if (settings := zero_settings(self._config)) is not None:
+            engine = start(self, settings)
+            if lays_model_in_parts(settings):
+                require_isolation(model, self._config)
+            return engine
+        if not is_sharded(model):
             return super()._wrap_model(model, training)
         prepare = self.accelerator.prepare_model
         return with_averaged_gradients(prepare(model, device_placement=False, evaluation_mode=True))
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """DeepSpeed clips as it steps."""
+        if isinstance(self.optimizer, ZeroOptimizer):
+            return self.optimizer.gradient_norm()
+        return super()._clip_grad_norm(model)
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        if grad_norm is None and isinstance(self.optimizer, ZeroOptimizer):
+            grad_norm = self.optimizer.gradient_norm()
+        return super()._get_grad_norm(model, grad_norm=grad_norm)

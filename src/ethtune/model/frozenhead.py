@@ -36,6 +36,8 @@ def frozen_head(model: Any, inputs: dict[str, torch.Tensor]) -> nn.Linear | None
     shape = (head.out_features, head.in_features)
     if type(weight) is not torch.Tensor or weight.shape != shape:
         return None
+    if hasattr(head.weight, "ds_id"):  # ZeRO-3: it may be whole at this moment
+        return None
     if head not in _IS_LAST:
         _IS_LAST[head] = _is_last(model, head, inputs)
     return head if _IS_LAST[head] else None

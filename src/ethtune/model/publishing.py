@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from ethtune.core.atomic import fsync_folder, write_text
 from ethtune.core.errors import MachineError
 from ethtune.core.runfolder import RunFolder
-from ethtune.model.adapterfiles import WEIGHTS, adapter_tensors, write_adapter
+from ethtune.model.adapterfiles import WEIGHTS, write_adapter
 from ethtune.model.checkpoints import COMPLETE, STAGING, seal
 from ethtune.model.trees import reason_of
 
@@ -31,6 +31,7 @@ class ResultLabel:
 def publish(
     run: RunFolder,
     model: Any,
+    weights: Any,
     tokenizer: dict[str, bytes],
     label: ResultLabel,
     card: Callable[[str], str],
@@ -44,7 +45,7 @@ def publish(
     try:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
-        write_adapter(model, adapter_tensors(model), staging)
+        write_adapter(model, weights, staging)
         for name, content in tokenizer.items():
             (staging / name).write_bytes(content)
         seal(staging, step=label.step, run_id=label.run_id, total_steps=label.total_steps)

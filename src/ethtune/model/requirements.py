@@ -5,12 +5,15 @@ Judged before anything is loaded: a config and a device in, an error or what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from typing import Any
 
 from ethtune.core.config import Config
 from ethtune.core.errors import ConfigError, MachineError
 from ethtune.model.device import Device, has_bfloat16
+from ethtune.model.zerosettings import disagreements
 
 _OTHER_ATTENTION = "--set model.attn_implementation=sdpa needs no package"
 
@@ -25,6 +28,8 @@ def require_runnable(config: Config, device: Device) -> Iterator[str]:
             "which each process has a part alone",
             hint="--set lora.use_dora=false; or without --fsdp, the whole model on each card",
         )
+    if config.training.deepspeed:
+        _require_deepspeed(config, config.training.deepspeed, device)
     if config.optimization.use_liger_kernel is True:
         _require_liger(device)
     compute = config.quantization.bnb_4bit_compute_dtype
@@ -52,6 +57,28 @@ def _require_flash_attention(device: Device) -> None:
         raise MachineError(
             f"{asked}, and flash-attn is not installed",
             hint=f"pip install flash-attn --no-build-isolation; or {_OTHER_ATTENTION}",
+        )
+
+
+def _require_deepspeed(config: Config, file: Mapping[str, Any], device: Device) -> None:
+    if find_spec("deepspeed") is None:
+        raise MachineError(
+            "training.deepspeed is set, and DeepSpeed is not installed",
+            hint="pip install 'ethtune[deepspeed]'; --fsdp lays the model in parts without it",
+        )
+    if device.precision == "fp16":
+        raise ConfigError(
+            "training.deepspeed trains in bfloat16 or float32 here, and the run is in float16",
+            hint="--fsdp, or DDP without either, scales float16's gradients",
+        )
+    wrong = [
+        f"  {each.key} is {json.dumps(each.value)}: {each.wanted}"
+        for each in disagreements(file, config, device.precision)
+    ]
+    if wrong:
+        raise ConfigError(
+            "training.deepspeed is not what the run is:\n" + "\n".join(wrong),
+            hint="configs/deepspeed/zero2.json is a file that fits every run",
         )
 
 

@@ -106,14 +106,16 @@ class Saver:
         then = "" if is_last else "; training goes on and tries again at the next save"
         self._emit(Message("error", f"checkpoint {step} could not be saved: {reason}{then}"))
 
-    def publish(self, trainer: Any, card: Callable[[str], str]) -> None:
+    def publish(
+        self, trainer: Any, weights: dict[str, torch.Tensor], card: Callable[[str], str]
+    ) -> None:
         """The finished adapter with its tokenizer and card, into the run folder itself.
 
         Raises MachineError where disk or memory refuses.
         """
         self._reserve.release()
         label = ResultLabel(self._run_id, trainer.state.global_step, trainer.state.max_steps)
-        twice(lambda: publish(self._run, trainer.model, self._tokenizer, label, card))
+        twice(lambda: publish(self._run, trainer.model, weights, self._tokenizer, label, card))
 
     def _write(
         self, trainer: Any, weights: dict[str, torch.Tensor], tree: Any, folder: Path

@@ -18,11 +18,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ethtune.core.ranks import rank
 from ethtune.model.device import Device
+from ethtune.model.zero import is_in_parts
 
 
 def is_sharded(model: Any) -> bool:
     """Whether a pass through the adapted ``model`` needs all processes."""
-    return isinstance(model.get_base_model(), FSDPModule)
+    return isinstance(model.get_base_model(), FSDPModule) or is_in_parts(model)
 
 
 def shard(model: Any, device: Device) -> None:

@@ -139,16 +139,18 @@ class QLoraTrainer(FrugalTrainer):
         return samples, num_items
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """With LoRA+ B learns faster than A."""
+        """With LoRA+ B learns faster than A. A group without parameters is none."""
         ratio = self._config.lora.loraplus_lr_ratio
-        if self.optimizer is not None or ratio is None:
-            return super().create_optimizer(model)
-        which = self.model if model is None else model
-        kind, named = self.get_optimizer_cls_and_kwargs(self.args, which)
-        decay = {"loraplus_weight_decay": self.args.weight_decay}
-        self.optimizer: Any = create_loraplus_optimizer(
-            which, kind, loraplus_lr_ratio=ratio, **named, **decay
-        )
+        if self.optimizer is None and ratio is not None:
+            which = self.model if model is None else model
+            kind, named = self.get_optimizer_cls_and_kwargs(self.args, which)
+            decay = {"loraplus_weight_decay": self.args.weight_decay}
+            self.optimizer: Any = create_loraplus_optimizer(
+                which, kind, loraplus_lr_ratio=ratio, **named, **decay
+            )
+        super().create_optimizer(model)
+        groups = self.optimizer.param_groups
+        groups[:] = [group for group in groups if group["params"]]
         return self.optimizer
 
     def compute_loss(

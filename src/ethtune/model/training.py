@@ -17,12 +17,12 @@ from ethtune.core.events import Message, ModelLoaded, PhaseStarted, TrainingPlan
 from ethtune.core.ranks import rank
 from ethtune.core.tokens import TokenRow
 from ethtune.core.units import format_bytes
-from ethtune.model.adapterfiles import load_adapter
+from ethtune.model.adapterfiles import adapter_tensors, load_adapter
 from ethtune.model.basemodels import BaseModel
 from ethtune.model.batches import CPU_MULTIPLE, padding_of, to_dataset
 from ethtune.model.bestmodel import best_step, criterion_of, validations
 from ethtune.model.callbacks import RunHooks
-from ethtune.model.checkpoints import committed_steps, find_checkpoints
+from ethtune.model.checkpoints import Checkpoint, committed_steps, find_checkpoints
 from ethtune.model.context import RunContext
 from ethtune.model.device import Device, memory_use, told_of_memory
 from ethtune.model.fusedkernels import fuse
@@ -35,6 +35,8 @@ from ethtune.model.rollback import roll_back
 from ethtune.model.sharding import shard
 from ethtune.model.trackers import tracking
 from ethtune.model.trainer import QLoraTrainer, TaskMetric
+from ethtune.model.zero import loading
+from ethtune.model.zerosettings import lays_model_in_parts, zero_settings
 
 _TOKENIZER_BYTES = 64 * 1024**2  # tokenizers of every known model, several times over
 Packs = Sequence[Sequence[TokenRow]]
@@ -82,7 +84,7 @@ def _train_adapter(
     try:
         share_signal(context.signals)
         _stop_if_asked(context, trainer)
-        best = _finish(context, trainer) if rank().is_main else None
+        best = _finish(context, trainer)
         return TrainedAdapter(steps=trainer.state.global_step, best_step=best)
     finally:
         trainer.saver.close()
@@ -92,8 +94,10 @@ def _finish(context: RunContext, trainer: QLoraTrainer) -> int | None:
     """The result into the run folder; the step whose weights it is, when it is not the last."""
     best = _take_best(context, trainer)
     context.emit(PhaseStarted("finishing"))
-    _stop_if_asked(context, trainer)
-    trainer.saver.publish(trainer, context.card)
+    weights = adapter_tensors(trainer.model)
+    if rank().is_main:
+        _stop_if_asked(context, trainer)
+        trainer.saver.publish(trainer, weights, context.card)
     return best
 
 
@@ -101,13 +105,16 @@ def _load(context: RunContext, job: TrainingJob) -> Any:
     started = time.perf_counter()
     context.emit(PhaseStarted("loading"))
     config = context.config
-    base = load_base(job.base, config, job.device)
+    zero = zero_settings(config)
+    with loading(zero, job.device.dtype):
+        base = load_base(job.base, config, job.device)
     if told := fuse(base, config.optimization.use_liger_kernel, job.device):
         context.emit(Message("info", told))
     model = add_adapter(base, config.lora, seed=config.training.seed)
     if config.training.fsdp:
         shard(model, job.device)
-    require_isolation(model, config)
+    if not lays_model_in_parts(zero):  # its engine, which the trainer makes, can ask it then
+        require_isolation(model, config)
     if config.training.neftune_noise_alpha is not None:
         add_embedding_noise(model, config.training.neftune_noise_alpha)
     model.peft_config["default"].base_model_name_or_path = job.base.public_name
@@ -246,23 +253,26 @@ def _stop_if_asked(context: RunContext, trainer: QLoraTrainer) -> None:
 
 
 def _take_best(context: RunContext, trainer: QLoraTrainer) -> int | None:
-    """Put the weights of the best validated step into the model, when they are not the last.
+    """Put the weights of the best validated step into the model, when they are not the last."""
+    found = from_main(lambda: _best_checkpoint(context, trainer))
+    if found is None:
+        return None
+    load_adapter(trainer.model, found.path)
+    best_by = context.config.logging.metric_for_best_model
+    context.emit(Message("info", f"weights of step {found.step} taken: the best {best_by}"))
+    return found.step
 
-    Only a checkpoint that verifies can be taken: the best one of those, should the best be lost.
-    """
+
+def _best_checkpoint(context: RunContext, trainer: QLoraTrainer) -> Checkpoint | None:
+    """One that verifies: the best of those, should the best be lost. None for the last weights."""
     section = context.config.logging
     criterion, last = criterion_of(section), trainer.state.global_step
     values = validations(trainer.state.log_history, criterion.key)
     if not section.load_best_model_at_end or best_step(values, criterion) in (None, last):
         return None
-    folders = {c.step: c.path for c in find_checkpoints(context.run) if c.problem is None}
-    best = best_step(values, criterion, among={*folders, last})
+    whole = {c.step: c for c in find_checkpoints(context.run) if c.problem is None}
+    best = best_step(values, criterion, among={*whole, last})
     if best != best_step(values, criterion):
         text = f"the best step {best_step(values, criterion)} has no checkpoint"
         context.emit(Message("warning", f"{text}; the best that has one is taken"))
-    if best in (None, last):
-        return None
-    load_adapter(trainer.model, folders[best])
-    text = f"weights of step {best} taken: the best {section.metric_for_best_model}"
-    context.emit(Message("info", text))
-    return best
+    return None if best in (None, last) else whole[best]

@@ -99,8 +99,9 @@ def random_states() -> dict[str, Any]:
 def _restore_optimizer(state: dict[str, Any], optimizer: Any, folder: Path) -> None:
     """Moments from the file; rates and decay as the config now says, the same if it is the same."""
     fresh = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    groups = [group for group in state["param_groups"] if group["params"]]  # older runs kept all
     try:
-        optimizer.load_state_dict(state)
+        optimizer.load_state_dict(state | {"param_groups": groups})
     except (ValueError, KeyError, RuntimeError) as error:
         raise _mismatch(folder, str(error).splitlines()[0]) from error
     for group, values in zip(optimizer.param_groups, fresh, strict=True):

@@ -56,6 +56,7 @@ EFFECTS: Mapping[str, str] = {
     "training.seed": f"rows come in another order; {_OTHER_ROWS}",
     "training.per_device_train_batch_size": f"steps hold other rows; {_OTHER_ROWS}",
     "training.gradient_accumulation_steps": f"steps hold other rows; {_OTHER_ROWS}",
+    "training.deepspeed": "sums round otherwise: the run does not go on bit for bit",
     "training.num_processes": f"steps hold other rows; {_OTHER_ROWS}",
     "lora.alpha": "every update is scaled anew: the loss will jump",
     "lora.use_rslora": "every update is scaled anew: the loss will jump",

@@ -82,7 +82,7 @@ def test_nothing_said_is_nothing_set(text):
         ("lora: 5\n", "c.yaml:1:7", "section lora must hold keys and values"),
         ("- lora\n", "c.yaml:1:1", "the file must hold keys and values"),
         ("hello\n", "c.yaml:1:1", "the file must hold keys and values"),
-        ("lora:\n  r: {a: [1]}\n", "c.yaml:2:10", "expected plain values here"),
+        ("lora:\n  r: {a: [[1]]}\n", "c.yaml:2:11", "expected plain values here"),
         ("lora:\n  r: {a: 1, a: 2}\n", "c.yaml:2:13", 'key "a" stands twice in this value'),
         ("lora:\n  r: [[1]]\n", "c.yaml:2:7", "expected plain values here"),
         ("lora:\n  ? [a, b]\n  : 1\n", "c.yaml:2:5", "is no key of"),
