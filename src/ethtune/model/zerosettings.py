@@ -45,7 +45,10 @@ def disagreements(
 ) -> Iterator[Disagreement]:
     """What of the file cannot be done, or is otherwise in the run's config."""
     yield from _decided_otherwise(file, config, precision)
-    zero = file.get("zero_optimization", {})
+    zero = file.get("zero_optimization")
+    if not isinstance(zero, Mapping):
+        yield Disagreement("zero_optimization", zero, '{"stage": 2} or {"stage": 3}')
+        return
     if zero.get("stage") not in _STAGES:
         yield Disagreement("zero_optimization.stage", zero.get("stage"), "2 or 3")
     for key in ("offload_optimizer", "offload_param"):

@@ -15,6 +15,8 @@ AMPERE, TURING = Device("cuda", "A card", "bf16"), Device("cuda", "An old card",
 IN_FULL = Device("cuda", "A card", "fp32")
 FLASH = {"model": {"attn_implementation": "flash_attention_2"}}
 LIGER = {"optimization": {"use_liger_kernel": True}}
+ZERO = {"training": {"num_processes": 2, "deepspeed": {"zero_optimization": {"stage": 2}}}}
+WRONG = {"training": {"num_processes": 2, "deepspeed": {"zero_optimization": {"stage": 1}}}}
 COMPUTE = {"quantization": {"bnb_4bit_compute_dtype": "bfloat16"}}
 
 
@@ -37,6 +39,9 @@ def said(monkeypatch):
         (TURING, FLASH, ["flash_attn"], ConfigError, "capability 8.0: An old card", "sdpa"),
         (IN_FULL, FLASH, ["flash_attn"], ConfigError, "the run is in float32", "bf16=auto"),
         (AMPERE, FLASH, [], MachineError, "flash-attn is not installed", "pip install flash-attn"),
+        (AMPERE, ZERO, [], MachineError, "DeepSpeed is not installed", "ethtune[deepspeed]"),
+        (TURING, ZERO, ["deepspeed"], ConfigError, "the run is in float16", "--fsdp"),
+        (AMPERE, WRONG, ["deepspeed"], ConfigError, "stage is 1: 2 or 3", "zero2.json"),
         (CPU, LIGER, ["liger_kernel"], ConfigError, "kernels need a GPU: A processor", "=auto"),
         (AMPERE, LIGER, [], MachineError, "liger-kernel is not", "pip install liger-kernel"),
     ],
