@@ -6,13 +6,12 @@ is ``compose``'s work.
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ethtune.core.deepspeedfile import read_deepspeed, zero_stage
 from ethtune.core.schedules import Option, Schedule, schedule_faults
 
 Auto = Literal["auto"]
@@ -29,18 +28,6 @@ def _as_list(value: Any) -> Any:
     if value in (None, "none", "None"):
         return []
     return [value] if isinstance(value, str) else value
-
-
-def _from_json(value: Any) -> Any:
-    """A file's name stands for what is in it, so that a run's record holds all that it was told."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(Path(value).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{value}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{value} is no JSON: {error}") from error
 
 
 class Section(BaseModel):
@@ -111,7 +98,7 @@ class TrainingSection(Section):
     fsdp: bool = Field(
         False, description="FSDP2: the model in parts over the processes, not whole in each; --fsdp"
     )
-    deepspeed: Annotated[dict[str, Any] | None, BeforeValidator(_from_json)] = Field(
+    deepspeed: Annotated[dict[str, Any] | None, BeforeValidator(read_deepspeed)] = Field(
         None, description="a DeepSpeed file, or what it says: ZeRO-2 or ZeRO-3; --deepspeed"
     )
     learning_rate: float = Field(2e-4, gt=0)
@@ -153,6 +140,11 @@ class TrainingSection(Section):
                 f"{engines[0]} lays parts over processes, and num_processes is 1: --gpus 2, say"
             )
         return self
+
+    @property
+    def num_parts(self) -> int:
+        """Parts that the layers of the base model lie in: 1 where each process has it whole."""
+        return self.num_processes if self.fsdp or zero_stage(self.deepspeed) == 3 else 1
 
     def steps_per_epoch(self, num_sequences: int) -> int:
         """Optimizer steps of a pass; the last may have fewer micro batches."""

@@ -134,7 +134,7 @@ def workload_of(config: Config, shape: ModelShape, *, has_bfloat16: bool, on_gpu
         state_bytes=4,
         packs_rows=config.data.packing or config.training.per_device_train_batch_size > 1,
         accumulates=config.training.gradient_accumulation_steps > 1,
-        num_parts=config.training.num_processes if config.training.fsdp else 1,
+        num_parts=config.training.num_parts,
     )
 
 

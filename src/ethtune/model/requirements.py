@@ -22,11 +22,11 @@ def require_runnable(config: Config, device: Device) -> Iterator[str]:
     """Sentences for the log. Raises ConfigError for what the device cannot do, or MachineError."""
     if config.model.attn_implementation == "flash_attention_2":
         _require_flash_attention(device)
-    if config.training.fsdp and config.lora.use_dora:
+    if config.training.num_parts > 1 and config.lora.use_dora:
         raise ConfigError(
-            "lora.use_dora is true, and training.fsdp: DoRA reads the base weights themselves, of "
-            "which each process has a part alone",
-            hint="--set lora.use_dora=false; or without --fsdp, the whole model on each card",
+            "lora.use_dora is true: DoRA reads the base weights themselves, and by training.fsdp "
+            "or ZeRO-3 each process has a part of them alone",
+            hint="--set lora.use_dora=false; or the whole model on each card, with neither",
         )
     if config.training.deepspeed:
         _require_deepspeed(config, config.training.deepspeed, device)
@@ -70,6 +70,12 @@ def _require_deepspeed(config: Config, file: Mapping[str, Any], device: Device) 
         raise ConfigError(
             "training.deepspeed trains in bfloat16 or float32 here, and the run is in float16",
             hint="--fsdp, or DDP without either, scales float16's gradients",
+        )
+    if "8bit" in config.optimization.optim or config.optimization.optim == "adafactor":
+        raise ConfigError(
+            f"optimization.optim is {config.optimization.optim}, whose states belong to whole "
+            "matrices, and DeepSpeed's ZeRO cuts through them",
+            hint="--set optimization.optim=paged_adamw_32bit; or --fsdp, which leaves them whole",
         )
     wrong = [
         f"  {each.key} is {json.dumps(each.value)}: {each.wanted}"

@@ -36,6 +36,7 @@ from ethtune.model.sharding import shard
 from ethtune.model.trackers import tracking
 from ethtune.model.trainer import QLoraTrainer, TaskMetric
 from ethtune.model.zero import loading
+from ethtune.model.zerooptimizer import ZeroOptimizer
 from ethtune.model.zerosettings import lays_model_in_parts, zero_settings
 
 _TOKENIZER_BYTES = 64 * 1024**2  # tokenizers of every known model, several times over
@@ -145,6 +146,8 @@ def _trained(
         rollback = from_main(lambda: roll_back(context, trainer.guard, told))
     finally:
         trainer.saver.close()
+    if isinstance(trainer.optimizer, ZeroOptimizer):
+        trainer.optimizer.close()
     del trainer
     trainer = _trainer(context, job, model, ladder=ladder, skip_steps=rollback.skip_steps)
     try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ethtune.core.config import Config
+from ethtune.core.deepspeedfile import zero_stage
 
 _AUTO = "auto"
 _BUCKET = 2**24
@@ -81,7 +82,7 @@ def zero_settings(config: Config) -> dict[str, Any] | None:
 
 def lays_model_in_parts(settings: Mapping[str, Any] | None) -> bool:
     """ZeRO-3; ZeRO-2 has the whole model in each process."""
-    return settings is not None and settings["zero_optimization"]["stage"] == 3
+    return bool(zero_stage(settings) == 3)
 
 
 def settled(file: Mapping[str, Any], config: Config) -> dict[str, Any]:

@@ -215,7 +215,7 @@ def _assumptions(
     lines = []
     if (num_processes := config.training.num_processes) > 1:
         lines.append(f"{num_processes} equal GPUs; what they tell each other takes no time")
-    if config.training.fsdp:
+    if config.training.num_parts > 1:
         whole = layer_bytes(now.shape, now.work) * now.shape.num_layers
         fetched = format_bytes(2 * whole * (num_processes - 1) // num_processes)
         lines.append(f"layers in {num_processes} parts: reckoned, never measured")

@@ -16,6 +16,8 @@ IN_FULL = Device("cuda", "A card", "fp32")
 FLASH = {"model": {"attn_implementation": "flash_attention_2"}}
 LIGER = {"optimization": {"use_liger_kernel": True}}
 ZERO = {"training": {"num_processes": 2, "deepspeed": {"zero_optimization": {"stage": 2}}}}
+EIGHT = ZERO | {"optimization": {"optim": "adamw_8bit"}}
+DORA = {"training": {"num_processes": 2, "fsdp": True}, "lora": {"use_dora": True}}
 WRONG = {"training": {"num_processes": 2, "deepspeed": {"zero_optimization": {"stage": 1}}}}
 COMPUTE = {"quantization": {"bnb_4bit_compute_dtype": "bfloat16"}}
 
@@ -41,6 +43,8 @@ def said(monkeypatch):
         (AMPERE, FLASH, [], MachineError, "flash-attn is not installed", "pip install flash-attn"),
         (AMPERE, ZERO, [], MachineError, "DeepSpeed is not installed", "ethtune[deepspeed]"),
         (TURING, ZERO, ["deepspeed"], ConfigError, "the run is in float16", "--fsdp"),
+        (AMPERE, EIGHT, ["deepspeed"], ConfigError, "is adamw_8bit", "--fsdp"),
+        (AMPERE, DORA, ["deepspeed"], ConfigError, "DoRA reads the base weights", "use_dora=false"),
         (AMPERE, WRONG, ["deepspeed"], ConfigError, "stage is 1: 2 or 3", "zero2.json"),
         (CPU, LIGER, ["liger_kernel"], ConfigError, "kernels need a GPU: A processor", "=auto"),
         (AMPERE, LIGER, [], MachineError, "liger-kernel is not", "pip install liger-kernel"),
