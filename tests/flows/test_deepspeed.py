@@ -18,8 +18,6 @@ SETTINGS = {
     "training.max_steps": 6,
     "training.max_grad_norm": 0.05,
     "logging.eval_steps": 4,
-    "logging.metric_for_best_model": "exact_match",
-    "logging.num_generated_samples": 2,
     "data.max_eval_samples": 3,
     "data.max_train_samples": 22,
 }
@@ -44,7 +42,6 @@ def test_zero_is_the_run_of_one_process(start_pair, whole_run, tmp_path, file):
     assert [s.grad_norm for s in steps] == pytest.approx([s.grad_norm for s in expected], rel=1e-2)
     measured, alike = of_kind(run, "evaluated")[0], of_kind(whole_run, "evaluated")[0]
     assert measured.eval_loss == pytest.approx(alike.eval_loss, abs=2e-4)
-    assert measured.exact_match == alike.exact_match
 
     shutil.copytree(run, again)
     for name in ("checkpoint-4", "checkpoint-6"):

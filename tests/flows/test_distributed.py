@@ -133,13 +133,6 @@ def test_a_config_for_two_is_no_run_of_one(train_here, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_deepspeed_of_accelerate_is_refused(ethtune, monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    result = ethtune("train", "--dataset", "data")
-    assert result.exit_code == 2
-    assert "accelerate launch --use_fsdp" in result.output
-
-
 def test_more_cards_than_there_are(ethtune, dataset, tiny_model, tmp_path):
     result = ethtune(
         "train", "--dataset", dataset, "--base-model", tiny_model, "--gpus", 99,

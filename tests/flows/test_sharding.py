@@ -49,13 +49,6 @@ def test_a_model_in_parts_ends_with_the_same_bytes(start_pair, whole_run, tmp_pa
     assert sha256(run) == sha256(whole_run)
 
 
-def test_dora_needs_the_whole_weights(start_pair, tmp_path):
-    words = {"training.fsdp": True, "lora.use_dora": True}
-    trainer = start_pair(tmp_path / "run", SETTINGS | words)
-    assert trainer.end() == 3
-    assert "DoRA reads the base weights themselves" in trainer.stderr
-
-
 def test_parts_need_places(ethtune):
     result = ethtune("train", "--dataset", "data", "--fsdp")
     assert result.exit_code == 3
