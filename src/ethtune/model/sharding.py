@@ -40,9 +40,8 @@ def shard(model: Any, device: Device) -> None:
         fully_shard(unit, mesh=mesh, ignored_params=stays)
     dealt = {each for unit in units for each in unit.parameters()}
     stays |= {each for each in base.parameters() if each not in dealt}
-    fully_shard(
-        base, mesh=mesh, ignored_params=stays
-    )  # it lets a layer be fetched ahead of its turn
+    # around all of them, so that a layer is fetched ahead of its turn
+    fully_shard(base, mesh=mesh, ignored_params=stays)
     for each in stays:
         each.data = each.to(device.kind).data
     base._is_fsdp_managed_module = True  # generate then goes on until all processes are done
