@@ -152,6 +152,8 @@ def test_one_screen():
         (["--all-profiles", "--profile", "cpu"], UsageError, "--all-profiles"),
         (["--compare", "--max"], UsageError, "choose one"),
         (["--max", "--trace"], UsageError, "choose one"),
+        (["--trace", "--gpu", "T4", "--gpus", "2", "--fsdp"], UsageError, "the whole model"),
+        (["--compare", "--gpus", "2"], UsageError, "goes with"),
         (["--compare", "--vram", "8"], UsageError, "--vram"),
         (["--compare", "--gpu", "RTX 9999"], ConfigError, "RTX 9999"),
         (["--gpu", "T4", "--gpu", "L4"], UsageError, "--compare"),

@@ -78,7 +78,13 @@ def _spread_out(count: int) -> list[int]:
 
 def _short(config: Config, data: Path, run: Path) -> Config:
     """The same steps with one validation, which a peak may come from; nothing is kept."""
-    training = {"max_steps": _NUM_STEPS, "output_dir": str(run), "num_processes": 1}
+    training = {
+        "max_steps": _NUM_STEPS,
+        "output_dir": str(run),
+        "num_processes": 1,  # and with it the whole model
+        "fsdp": False,
+        "deepspeed": None,
+    }
     logging = {
         "logging_steps": 1,
         "save_strategy": "no",

@@ -79,12 +79,18 @@ def trace(
 ) -> TraceReport:
     """Trace the heaviest step of one config on a GPU.
 
-    Raises UsageError for a CPU, ConfigError for a model that is not known or cannot be built.
+    Raises UsageError for a CPU or a model in parts, ConfigError for a model that is not known or
+    cannot be built.
     """
     if not target.on_gpu:
         raise UsageError(
             "--trace is of what a CUDA card holds, and this machine has none",
             hint="name one: --gpu NAME or --vram GIB",
+        )
+    if config.training.num_parts > 1:
+        raise UsageError(
+            "--trace is of one process that holds the whole model",
+            hint="without --trace, estimate reckons with layers in parts",
         )
     amount = known.amount if known else None
     now = forecast(config, target, Load.of(config, amount.packing if amount else None))
