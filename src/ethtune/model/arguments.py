@@ -5,10 +5,11 @@ from __future__ import annotations
 from trl import SFTConfig
 
 from ethtune.core.config import Config
+from ethtune.core.deepspeedfile import zero_stage
 from ethtune.core.runfolder import RunFolder
 from ethtune.model.device import Device
 from ethtune.model.trackers import PROJECT
-from ethtune.model.zerosettings import lays_model_in_parts, zero_settings
+from ethtune.model.zerosettings import zero_settings
 
 
 def library_arguments(
@@ -35,7 +36,7 @@ def library_arguments(
         optim=config.optimization.optim,
         gradient_checkpointing=config.optimization.gradient_checkpointing,
         # DeepSpeed takes weights apart that a recomputation without it would compare
-        gradient_checkpointing_kwargs={"use_reentrant": lays_model_in_parts(zero)},
+        gradient_checkpointing_kwargs={"use_reentrant": zero_stage(zero) == 3},
         # accelerate's no_sync is not for an engine that deals gradients out at each micro batch
         accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": zero is not None}},
         bf16=device.precision == "bf16",

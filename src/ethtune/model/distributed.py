@@ -8,13 +8,14 @@ from torch.utils.data import DataLoader
 from trl import SFTTrainer
 
 from ethtune.core.config import Config
+from ethtune.core.deepspeedfile import zero_stage
 from ethtune.core.ranks import rank
 from ethtune.model.isolation import require_isolation
 from ethtune.model.sharding import is_sharded, with_averaged_gradients
 from ethtune.model.sharing import own_share, shared_order
 from ethtune.model.zero import start
 from ethtune.model.zerooptimizer import ZeroOptimizer
-from ethtune.model.zerosettings import lays_model_in_parts, zero_settings
+from ethtune.model.zerosettings import zero_settings
 
 
 class DistributedTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no types
@@ -46,7 +47,7 @@ class DistributedTrainer(SFTTrainer):  # type: ignore[misc]  # trl ships no type
             return super()._wrap_model(model, training)
         if (settings := zero_settings(self._config)) is not None:
             engine = start(self, settings)
-            if lays_model_in_parts(settings):
+            if zero_stage(settings) == 3:
                 model.get_base_model()._is_fsdp_managed_module = True  # generate waits for all
                 require_isolation(model, self._config)
             return engine

@@ -33,11 +33,10 @@ def load_base(base: BaseModel, config: Config, device: Device) -> PreTrainedMode
         "cache_dir": config.model.cache_dir,
         "trust_remote_code": config.model.trust_remote_code,
         "dtype": device.dtype,
-        # never "auto": it would spill layers to the CPU in silence
-        "device_map": {"": 0} if device.kind == "cuda" and not config.training.fsdp else None,
     }
-    if device.kind == "cuda" and config.training.fsdp:  # each layer goes to the cards in parts
-        options["device_map"] = {"": "cpu"}
+    if device.kind == "cuda":
+        # never "auto": it would spill layers to the CPU in silence. FSDP takes them from there
+        options["device_map"] = {"": "cpu" if config.training.fsdp else 0}
     if config.model.attn_implementation != "auto":
         options["attn_implementation"] = config.model.attn_implementation
     if config.quantization.load_in_4bit:

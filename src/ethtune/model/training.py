@@ -12,6 +12,7 @@ from typing import Any
 
 from transformers import PrinterCallback
 
+from ethtune.core.deepspeedfile import zero_stage
 from ethtune.core.errors import DivergedError, MachineError
 from ethtune.core.events import Message, ModelLoaded, PhaseStarted, TrainingPlanned
 from ethtune.core.ranks import rank
@@ -37,7 +38,7 @@ from ethtune.model.trackers import tracking
 from ethtune.model.trainer import QLoraTrainer, TaskMetric
 from ethtune.model.zero import loading
 from ethtune.model.zerooptimizer import ZeroOptimizer
-from ethtune.model.zerosettings import lays_model_in_parts, zero_settings
+from ethtune.model.zerosettings import zero_settings
 
 _TOKENIZER_BYTES = 64 * 1024**2  # tokenizers of every known model, several times over
 Packs = Sequence[Sequence[TokenRow]]
@@ -114,7 +115,7 @@ def _load(context: RunContext, job: TrainingJob) -> Any:
     model = add_adapter(base, config.lora, seed=config.training.seed)
     if config.training.fsdp:
         shard(model, job.device)
-    if not lays_model_in_parts(zero):  # its engine, which the trainer makes, can ask it then
+    if zero_stage(zero) != 3:  # its engine, which the trainer makes, can ask it then
         require_isolation(model, config)
     if config.training.neftune_noise_alpha is not None:
         add_embedding_noise(model, config.training.neftune_noise_alpha)

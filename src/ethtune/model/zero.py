@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ethtune.core.deepspeedfile import zero_stage
 from ethtune.model.zerooptimizer import ZeroOptimizer
-from ethtune.model.zerosettings import lays_model_in_parts
 
 
 def is_in_parts(model: Any) -> bool:
@@ -41,7 +41,7 @@ def loading(settled: dict[str, Any] | None, dtype: torch.dtype) -> Iterator[None
     """Weights that are loaded meanwhile go to the processes in parts at once, under ZeRO-3."""
     if settled is not None:
         _connect()
-    if settled is None or not lays_model_in_parts(settled):
+    if settled is None or zero_stage(settled) != 3:
         yield
         return
     from transformers.integrations import HfDeepSpeedConfig

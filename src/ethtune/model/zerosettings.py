@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ethtune.core.config import Config
-from ethtune.core.deepspeedfile import zero_stage
 
 _AUTO = "auto"
 _BUCKET = 2**24
@@ -78,11 +77,6 @@ def zero_settings(config: Config) -> dict[str, Any] | None:
     """What DeepSpeed is told of a run, None where it has no part in it."""
     file = config.training.deepspeed
     return settled(file, config) if file else None
-
-
-def lays_model_in_parts(settings: Mapping[str, Any] | None) -> bool:
-    """ZeRO-3; ZeRO-2 has the whole model in each process."""
-    return bool(zero_stage(settings) == 3)
 
 
 def settled(file: Mapping[str, Any], config: Config) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ethtune.core.compose import compose
-from ethtune.model.zerosettings import disagreements, lays_model_in_parts, zero_settings
+from ethtune.core.deepspeedfile import zero_stage
+from ethtune.model.zerosettings import disagreements, zero_settings
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "deepspeed"
 TUTORIAL = {
@@ -62,7 +63,7 @@ def test_a_file_as_tutorials_write_it_fits(file):
     assert said == (file if isinstance(file, dict) else json.loads(Path(file).read_text()))
     assert list(disagreements(said, config, "bf16")) == []
     settled = zero_settings(config)
-    assert lays_model_in_parts(settled) == (said["zero_optimization"]["stage"] == 3)
+    assert zero_stage(settled) == said["zero_optimization"]["stage"]
     assert "auto" not in str(settled)
     assert (settled["train_batch_size"], settled["gradient_clipping"]) == (32, 0.3)
     assert not {"optimizer", "scheduler"} & settled.keys()
